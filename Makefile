@@ -1,0 +1,27 @@
+# Everything sets itself up on a fresh Debian machine; see tools/setup.
+SHELL := /bin/bash
+VENV := .setup/venv/bin
+export PATH := $(CURDIR)/.setup/node_modules/.bin:$(CURDIR)/$(VENV):$(PATH)
+
+.PHONY: run test lint bench format setup clean
+
+run: setup
+	@hyperhive run $(ARGS)
+
+test: setup
+	@tools/test $(ARGS)
+
+lint: setup
+	@ruff check . && ruff format --check . && mypy
+
+format: setup
+	@ruff check --fix . && ruff format .
+
+bench: setup
+	@python -m bench $(ARGS)
+
+setup:
+	@tools/setup
+
+clean:
+	rm -rf .setup .hive

@@ -1,0 +1,94 @@
+"""What the operator configured for the core: read from core.json (written by the NixOS module or by `hyperhive run`)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from hyperhive.broker import BrokerLimits
+from hyperhive.errors import BadInput
+from hyperhive.policy.ceilings import Ceilings
+from hyperhive.settings import Role, check_name
+
+
+class BackendKind(StrEnum):
+    """What an agent's container is: a bubblewrap sandbox here, or NixOS' container@NAME."""
+
+    LOCAL = "local"
+    NIXOS = "nixos"
+
+
+@dataclass(frozen=True)
+class DeclaredAgent:
+    """An agent that the host's configuration names; `defaults` are below its agent.nix."""
+
+    name: str
+    role: Role
+    auto_start: bool = True
+    defaults: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CoreConfig:
+    """The core's whole configuration. Times are in seconds.
+
+    `health` is how long an applied generation may take to its first heartbeat, `drain` how long a running turn may
+    go on when its agent is to stop; `key_file` holds the model API's key, read again at each request.
+    """
+
+    state_dir: Path
+    runtime_dir: Path
+    backend: BackendKind
+    model_url: str
+    key_file: Path | None = None
+    operators: tuple[str, ...] = ()
+    policy: Ceilings = field(default_factory=Ceilings)
+    broker: BrokerLimits = field(default_factory=BrokerLimits)
+    agents: tuple[DeclaredAgent, ...] = ()
+    claude: str = "claude"
+    health: float = 30.0
+    drain: float = 60.0
+
+    @classmethod
+    def load(cls, path: Path) -> CoreConfig:
+        """Read core.json. Raises BadInput that names the file and the key."""
+        try:
+            return cls.from_json(json.loads(path.read_text()))
+        except OSError as error:
+            raise BadInput(f"{path}: {error.strerror}; give --config FILE or --state DIR") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise BadInput(f"{path} is not a core configuration: {error!r}") from error
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> CoreConfig:
+        """Build from core.json's object; raises KeyError, TypeError or ValueError where it is malformed."""
+        api = value["modelApi"]
+        broker = value.get("broker", {})
+        policy = value.get("policy", {})
+        return cls(
+            state_dir=Path(value["stateDir"]),
+            runtime_dir=Path(value["runtimeDir"]),
+            backend=BackendKind(value["backend"]),
+            model_url=api["url"],
+            key_file=Path(api["keyFile"]) if api.get("keyFile") else None,
+            operators=tuple(value.get("operators", ())),
+            policy=Ceilings(**{name: None if held is None else tuple(held) for name, held in policy.items()}),
+            broker=BrokerLimits(
+                max_pending=broker.get("maxPending", BrokerLimits.max_pending),
+                retention_days=broker.get("retention", BrokerLimits.retention_days),
+                max_rows=broker.get("maxRows", BrokerLimits.max_rows),
+            ),
+            agents=tuple(_declared(name, agent) for name, agent in value.get("agents", {}).items()),
+            claude=value.get("claude", "claude"),
+            health=float(value.get("health", 30)),
+            drain=float(value.get("drain", 60)),
+        )
+
+
+def _declared(name: str, value: dict[str, Any]) -> DeclaredAgent:
+    return DeclaredAgent(
+        check_name(name), Role(value["role"]), bool(value.get("autoStart", True)), dict(value.get("defaults", {}))
+    )

@@ -1,0 +1,243 @@
+"""hive-c0re: builds the parts, connects them, and runs until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+import pwd
+import signal
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from hyperhive import __version__
+from hyperhive.api.harness import create_harness_app
+from hyperhive.api.mcp import McpListener
+from hyperhive.api.mcp_tools import HiveTools
+from hyperhive.api.operator import create_operator_app
+from hyperhive.api.server import Servers
+from hyperhive.broker import Broker
+from hyperhive.config import BackendKind, CoreConfig
+from hyperhive.containers import Backend, Crash
+from hyperhive.containers.local import LocalBackend
+from hyperhive.errors import Conflict, Unavailable
+from hyperhive.facade import ManagerFacade
+from hyperhive.flakes.evaluate import default_evaluator
+from hyperhive.gateway.model import ModelApi, create_model_app
+from hyperhive.generations import Generations
+from hyperhive.heartbeats import Heartbeats
+from hyperhive.hub import Hub
+from hyperhive.lifecycle import Hive
+from hyperhive.proposals import Proposals
+from hyperhive.store import usage
+from hyperhive.store.database import Database
+from hyperhive.store.proposals import State
+
+log = logging.getLogger(__name__)
+
+PRUNE_EVERY = 600.0
+
+
+class Core:
+    """The running core. Made by `running_core`; its attributes are the parts that the APIs show."""
+
+    def __init__(self, config: CoreConfig, database: Database, group: asyncio.TaskGroup) -> None:
+        self.config = config
+        self.database = database
+        self._group = group
+        self._background: set[asyncio.Task[None]] = set()
+        self.hub = Hub()
+        self.broker = Broker(database, self.hub, config.broker)
+        self.heartbeats = Heartbeats()
+        self.operator_uids = _operator_uids(config.operators)
+        self._servers = Servers()
+        self._models = create_model_app(ModelApi(config.model_url, key=self._model_key), self._count_tokens)
+        backend = self._backend()
+        generations = Generations(
+            state_dir=config.state_dir,
+            database=database,
+            backend=backend,
+            evaluator=default_evaluator(),
+            heartbeats=self.heartbeats,
+            health=config.health,
+            defaults={agent.name: agent.defaults for agent in config.agents},
+        )
+        self.hive = Hive(
+            state_dir=config.state_dir,
+            database=database,
+            broker=self.broker,
+            hub=self.hub,
+            backend=backend,
+            generations=generations,
+            heartbeats=self.heartbeats,
+            sockets=self,
+        )
+        self.proposals = Proposals(
+            database=database,
+            broker=self.broker,
+            hub=self.hub,
+            generations=generations,
+            policy=config.policy,
+            spawn=self.spawn,
+            lock=self.hive.lock,
+        )
+        self.backend = backend
+        self._mcp = McpListener(HiveTools(self.broker, ManagerFacade(self.hive, self.proposals, config.state_dir)))
+
+    def _backend(self) -> Backend:
+        if self.config.backend is not BackendKind.LOCAL:
+            raise Unavailable("this version has the local backend only; set `backend` to \"local\"")
+        return LocalBackend(
+            state_dir=self.config.state_dir,
+            runtime_dir=self.config.runtime_dir,
+            claude=self.config.claude,
+            drain=self.config.drain,
+            on_crash=self._crashed,
+        )
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run work in the background; the core waits for it, and cancels it, when it stops."""
+        task = self._group.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def start(self) -> None:
+        """Start the agents, go on with what was half-way, then let the operator in."""
+        await self.hive.load(self.config.agents)
+        await self.proposals.resume()
+        self.spawn(self._prune())
+        mode = 0o660 if self.config.operators else 0o600
+        await self._servers.listen(
+            self.config.runtime_dir / "operator.sock", create_operator_app(self), identity=None, mode=mode
+        )
+
+    async def stop(self) -> None:
+        """Close the operator's socket, end the background work, drain the agents, close their sockets."""
+        await self._servers.close(self.config.runtime_dir / "operator.sock")
+        for task in tuple(self._background):
+            task.cancel()
+        await self.backend.close()
+        await self._mcp.close_all()
+        await self._servers.close_all()
+        await self._models.aclose()
+
+    async def open(self, agent: str) -> None:
+        """Listen on the sockets that the agent's container sees (lifecycle.AgentSockets)."""
+        directory = self.config.runtime_dir / "agents" / agent
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        harness = create_harness_app(self)
+        await self._servers.listen(directory / "harness.sock", harness, identity=agent, mode=0o600)
+        await self._servers.listen(directory / "model.sock", self._models, identity=agent, mode=0o600)
+        await self._mcp.listen(directory / "mcp.sock", agent)
+
+    async def close(self, agent: str) -> None:
+        """Stop listening on the agent's sockets (lifecycle.AgentSockets)."""
+        directory = self.config.runtime_dir / "agents" / agent
+        await self._servers.close(directory / "harness.sock")
+        await self._servers.close(directory / "model.sock")
+        await self._mcp.close(directory / "mcp.sock")
+
+    async def heartbeat(self, agent: str, generation: int, state: str, pid: int) -> None:
+        """A harness says that it lives (api.harness.HarnessCore)."""
+        before = self.heartbeats.last(agent)
+        self.heartbeats.beat(agent, generation, state)
+        if before is None or before.activity != state:
+            self.hub.publish("agent", {"name": agent, "event": state, "generation": generation})
+
+    async def status(self) -> dict[str, Any]:
+        """The hive at a glance."""
+        views = await self.hive.views()
+        waiting = await self.proposals.find(None, (State.CHECKED,), 1000)
+        return {
+            "version": __version__,
+            "backend": str(self.config.backend),
+            "model_api": self.config.model_url,
+            "state_dir": str(self.config.state_dir),
+            "agents": len(views),
+            "running": sum(view["state"] == "running" for view in views),
+            "proposals_waiting": len(waiting),
+            "inbox_unread": len(await self.broker.inbox(all_=False, limit=1000)),
+            "dead_letters": len(await self.broker.dead_letters()),
+        }
+
+    async def _crashed(self, crash: Crash) -> None:
+        await self.hive.crashed(crash)
+
+    def _model_key(self) -> str | None:
+        if self.config.key_file is not None:
+            try:
+                return self.config.key_file.read_text().strip()
+            except OSError as error:
+                log.error("the model API's key file %s: %s", self.config.key_file, error.strerror)
+                return None
+        return os.environ.get("ANTHROPIC_API_KEY")
+
+    async def _count_tokens(self, agent: str, model: str, input_tokens: int, output_tokens: int) -> None:
+        await self.database.write(lambda c: usage.add(c, agent, model, input_tokens, output_tokens))
+
+    async def _prune(self) -> None:
+        while True:
+            await self.broker.prune()
+            await asyncio.sleep(PRUNE_EVERY)
+
+
+@asynccontextmanager
+async def running_core(config: CoreConfig) -> AsyncIterator[Core]:
+    """A started core for the time of the block. Raises Conflict if another core has the state directory."""
+    config.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    config.runtime_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _lock(config.state_dir / "core.lock"):
+        database = await Database.open(config.state_dir / "hive.db")
+        try:
+            async with asyncio.TaskGroup() as group:
+                core = Core(config, database, group)
+                try:
+                    await core.start()
+                    yield core
+                finally:
+                    await core.stop()
+        finally:
+            await database.close()
+
+
+async def main(config: CoreConfig) -> int:
+    """Run the core until SIGTERM or SIGINT; returns the exit code."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, stop.set)
+    async with running_core(config) as core:
+        log.info("the hive is up: %s", core.config.runtime_dir / "operator.sock")
+        await stop.wait()
+        log.info("stopping: running turns may end (at most %g s)", config.drain)
+    return 0
+
+
+def _lock(path: Path) -> IO[str]:
+    """Hold the state directory's lock until the file is closed. Raises Conflict naming the holder."""
+    file = path.open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.seek(0)
+        holder = file.read().strip() or "?"
+        file.close()
+        raise Conflict(f"another core (pid {holder}) runs on {path.parent}; stop it or use another state directory") from error
+    file.truncate(0)
+    file.write(f"{os.getpid()}\n")
+    file.flush()
+    return file
+
+
+def _operator_uids(names: tuple[str, ...]) -> frozenset[int]:
+    """root, the core's own user and the named ones. Raises Unavailable for an unknown user."""
+    uids = {0, os.getuid()}
+    for name in names:
+        try:
+            uids.add(pwd.getpwnam(name).pw_uid)
+        except KeyError as error:
+            raise Unavailable(f"operator {name!r} is not a user here; fix services.hyperhive.operators") from error
+    return frozenset(uids)

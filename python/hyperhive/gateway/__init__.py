@@ -1,0 +1,1 @@
+"""What leaves a container: the model API, with the key added on the way."""

@@ -1,0 +1,104 @@
+"""Tokens of one Messages API answer, counted from what passes by: a stream of events or one JSON object.
+
+Source: the Messages API's streaming format, https://docs.claude.com/en/docs/build-with-claude/streaming.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+MAX_LINE = 1024 * 1024
+"""Bytes of one event's line that are kept; a longer one is passed on uncounted."""
+
+_INPUT = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
+
+
+class Meter:
+    """Counts one answer. Cache tokens, written and read, count as input; broken events count nothing.
+
+    `seen` is whether the answer told of any usage, `model` the model that answered ("" when it did not say).
+    """
+
+    def __init__(self) -> None:
+        self.seen = False
+        self.model = ""
+        self._input = dict.fromkeys(_INPUT, 0)
+        self._output = 0
+        self._line = bytearray()
+        self._overlong = False
+
+    @property
+    def input_tokens(self) -> int:
+        """Input so far, cache included."""
+        return sum(self._input.values())
+
+    @property
+    def output_tokens(self) -> int:
+        """Output so far, as last reported."""
+        return self._output
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes of an event stream, cut anywhere."""
+        *ended, rest = chunk.split(b"\n")
+        for part in ended:
+            self._keep(part)
+            if not self._overlong:
+                self._take(bytes(self._line))
+            self._line.clear()
+            self._overlong = False
+        self._keep(rest)
+
+    def whole(self, body: bytes) -> None:
+        """Take a complete answer that was not streamed."""
+        message = _object(body)
+        if message.get("type") == "message":
+            self._message(message)
+
+    def _keep(self, part: bytes) -> None:
+        if len(self._line) + len(part) > MAX_LINE:
+            self._overlong = True
+            self._line.clear()
+        elif not self._overlong:
+            self._line += part
+
+    def _take(self, line: bytes) -> None:
+        # Nearly every line is a delta of text: a look for the two names is cheaper than parsing them all.
+        if not line.startswith(b"data:") or (
+            b'"message_start"' not in line and b'"message_delta"' not in line
+        ):
+            return
+        event = _object(line.removeprefix(b"data:"))
+        match event.get("type"), event.get("message"):
+            case "message_start", dict() as message:
+                self._message(message)
+            case "message_delta", _:
+                self._usage(event.get("usage"))
+
+    def _message(self, message: dict[str, Any]) -> None:
+        model = message.get("model")
+        if isinstance(model, str):
+            self.model = model[:100]
+        self._usage(message.get("usage"))
+
+    def _usage(self, usage: object) -> None:
+        if not isinstance(usage, dict):
+            return
+        self.seen = True
+        for name in _INPUT:  # a delta repeats the totals, or leaves them out
+            self._input[name] = _count(usage.get(name), self._input[name])
+        self._output = _count(usage.get("output_tokens"), self._output)
+
+
+def _object(text: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _count(value: object, otherwise: int) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 40:
+        return value
+    return otherwise

@@ -1,0 +1,142 @@
+"""What an agent really runs: build a generation from an approved commit, activate it, or put the old one back."""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+from pathlib import Path
+
+from hyperhive.containers import Applied, Backend
+from hyperhive.errors import Rejected
+from hyperhive.flakes.applied import HiveFile
+from hyperhive.flakes.evaluate import Evaluator
+from hyperhive.flakes.repository import AppliedRepository
+from hyperhive.heartbeats import Heartbeats, NoHeartbeat
+from hyperhive.settings import Role, Settings, validate
+from hyperhive.store import agents
+from hyperhive.store import generations as rows
+from hyperhive.store.database import Database
+from hyperhive.store.generations import Generation
+
+
+class Generations:
+    """Builds and activates generations. Callers hold the agent's lock: one change at a time per agent."""
+
+    def __init__(
+        self,
+        *,
+        state_dir: Path,
+        database: Database,
+        backend: Backend,
+        evaluator: Evaluator,
+        heartbeats: Heartbeats,
+        health: float,
+        defaults: dict[str, dict[str, object]],
+    ) -> None:
+        self._state_dir = state_dir
+        self._database = database
+        self._backend = backend
+        self._evaluator = evaluator
+        self._heartbeats = heartbeats
+        self._health = health
+        self._defaults = defaults
+
+    def repository(self, agent: str) -> AppliedRepository:
+        """The agent's applied flake, owned by the host."""
+        return AppliedRepository(self._state_dir / "applied" / agent)
+
+    def config_of(self, agent: str) -> Path:
+        """The agent's proposed flake repo, written by the manager: hostile."""
+        return self._state_dir / "agents" / agent / "config"
+
+    async def hive_file(self, agent: str) -> HiveFile:
+        """The host's say about that agent: name, role, defaults and the operator's overrides."""
+        row = await self._database.read(lambda c: agents.get(c, agent))
+        return HiveFile(row.name, row.role, self._defaults.get(agent, {}), row.overrides)
+
+    async def evaluate(self, agent: str, commit: str) -> Settings:
+        """Evaluate that commit as the agent's flake would be. Raises Rejected with the reason."""
+        hive = await self.hive_file(agent)
+        with tempfile.TemporaryDirectory(prefix=f"hyperhive-{agent}-") as directory:
+            candidate = Path(directory)
+            await self.repository(agent).checkout(commit, hive, candidate)
+            settings = validate(await self._evaluator.evaluate(candidate))
+        if (settings.name, settings.role) != (hive.name, hive.role):
+            raise Rejected(f"the flake evaluates to {settings.role} {settings.name!r}, not {hive.role} {hive.name!r}")
+        return settings
+
+    async def build(
+        self, agent: str, commit: str, number: int, *, reason: str, proposal: int | None
+    ) -> Generation:
+        """Commit the applied flake as generation `number` and evaluate it. Safe to repeat after a crash."""
+        settings = await self.evaluate(agent, commit)
+        hive = await self.hive_file(agent)
+        tree = await self.repository(agent).commit_generation(commit, hive, number, reason)
+
+        def store(connection: sqlite3.Connection) -> Generation:
+            return rows.insert(
+                connection,
+                agent=agent,
+                number=number,
+                commit=commit,
+                tree=tree,
+                settings=settings,
+                proposal=proposal,
+                reason=reason,
+            )
+
+        return await self._database.write(store)
+
+    async def activate(self, new: Generation) -> None:
+        """Let the agent run `new` and wait for its heartbeat.
+
+        Raises NoHeartbeat when it did not come; then the generation that ran before runs again. An agent that is
+        stopped on purpose stays so and proves its health at its next start.
+        """
+        before = await self._database.read(lambda c: agents.get(c, new.agent))
+        if before.desired == "stopped":
+            await self._database.write(lambda c: agents.set_generation(c, new.agent, new.number))
+            return
+        try:
+            await self.run(new)
+        except NoHeartbeat as error:
+            raise NoHeartbeat(f"generation {new.number}: {error}; {await self._restore(new.agent, before.generation)}") from error
+
+        def store(connection: sqlite3.Connection) -> None:
+            rows.mark_healthy(connection, new.agent, new.number)
+            agents.set_generation(connection, new.agent, new.number)
+
+        await self._database.write(store)
+
+    async def run(self, generation: Generation) -> None:
+        """Start that generation and wait for its first heartbeat. Raises NoHeartbeat."""
+        expected = self._heartbeats.expect(generation.agent, generation.number)
+        await self._backend.start(await self.applied(generation))
+        await self._heartbeats.wait(generation.agent, expected, self._health)
+
+    async def applied(self, generation: Generation) -> Applied:
+        """What the backend needs to run that generation."""
+        names = [generation.agent]
+        if generation.settings.role is Role.MANAGER:
+            names = [agent.name for agent in await self._database.read(agents.all_agents)]
+        configs = {name: self.config_of(name) for name in names}
+        return Applied(generation.agent, generation.number, generation.settings, configs)
+
+    async def current(self, agent: str) -> Generation:
+        """The generation that the agent runs. Raises NotFound if it has none."""
+
+        def load(connection: sqlite3.Connection) -> Generation:
+            return rows.get(connection, agent, agents.get(connection, agent).generation)
+
+        return await self._database.read(load)
+
+    async def _restore(self, agent: str, number: int) -> str:
+        """Put the generation that ran before back; says in words what runs now."""
+        if number == 0:
+            await self._backend.stop(agent)
+            return "there was none before, so the agent is stopped"
+        try:
+            await self.run(await self._database.read(lambda c: rows.get(c, agent, number)))
+        except NoHeartbeat as error:
+            return f"generation {number} was put back but does not answer either ({error})"
+        return f"generation {number} runs again"

@@ -1,0 +1,302 @@
+"""The agents of a hive: create, start, stop, restart, override, roll back, destroy; and what is told about them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import shutil
+import sqlite3
+from pathlib import Path
+from typing import Any, Protocol
+
+from hyperhive.broker import Broker
+from hyperhive.config import DeclaredAgent
+from hyperhive.containers import Backend, ContainerState, Crash
+from hyperhive.errors import BadInput, Conflict, HyperhiveError, NotFound
+from hyperhive.flakes.config import create_config
+from hyperhive.generations import Generations
+from hyperhive.heartbeats import Heartbeats
+from hyperhive.hub import Hub
+from hyperhive.settings import Role, Settings, check_name
+from hyperhive.store import agents, audit, turns, usage
+from hyperhive.store import generations as rows
+from hyperhive.store.agents import Agent
+from hyperhive.store.database import Database
+
+log = logging.getLogger(__name__)
+
+
+class AgentSockets(Protocol):
+    """Opens and closes the sockets that an agent's container sees."""
+
+    async def open(self, agent: str) -> None:
+        """Listen on harness.sock, mcp.sock and model.sock of that agent."""
+
+    async def close(self, agent: str) -> None:
+        """Stop listening and remove them."""
+
+
+class Hive:
+    """All agents. Methods raise NotFound, Conflict and BadInput; an `actor` is named in the audit log."""
+
+    def __init__(
+        self,
+        *,
+        state_dir: Path,
+        database: Database,
+        broker: Broker,
+        hub: Hub,
+        backend: Backend,
+        generations: Generations,
+        heartbeats: Heartbeats,
+        sockets: AgentSockets,
+    ) -> None:
+        self._state_dir = state_dir
+        self._database = database
+        self._broker = broker
+        self._hub = hub
+        self._backend = backend
+        self._generations = generations
+        self._heartbeats = heartbeats
+        self._sockets = sockets
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    def lock(self, agent: str) -> asyncio.Lock:
+        """One change at a time per agent: applies and lifecycle actions take this lock."""
+        return self._locks.setdefault(agent, asyncio.Lock())
+
+    async def load(self, declared: tuple[DeclaredAgent, ...]) -> None:
+        """Start what should run, and create what the configuration names and the hive has not yet."""
+        for agent in await self._agents():
+            await self._sockets.open(agent.name)
+            if agent.desired == "running" and agent.generation:
+                await self._backend.start(await self._generations.applied(await self._generations.current(agent.name)))
+        known = {agent.name for agent in await self._agents()}
+        for wanted in declared:
+            if wanted.name not in known:
+                await self.create(wanted.name, wanted.role, None, "system", start=wanted.auto_start)
+
+    async def create(self, name: str, role: Role, source: Path | None, actor: str, *, start: bool = True) -> None:
+        """Create an agent from the directory `source` (with agent.nix; None: the default one) and start it.
+
+        State and config that an earlier agent of that name left are used again. Nothing stays behind on failure.
+        """
+        async with self.lock(check_name(name)):
+            others = await self._agents()
+            if any(agent.name == name for agent in others):
+                raise Conflict(f"there is an agent {name} already; destroy it first or choose another name")
+            if role is Role.MANAGER and any(agent.role is Role.MANAGER for agent in others):
+                raise Conflict("this hive has a manager already; a hive has one")
+            made = await create_config(self._generations.config_of(name), role, source)
+            await self._database.write(lambda c: agents.create(c, name, role))
+            try:
+                await self._sockets.open(name)
+                await self._first_generation(name, actor, start=start)
+            except BaseException:
+                await asyncio.shield(self._undo_create(name, made))
+                raise
+        await self._refresh_manager()
+        self._publish(name, "created")
+
+    async def _first_generation(self, name: str, actor: str, *, start: bool) -> None:
+        repository = self._generations.repository(name)
+        await repository.init()
+        number = await self._database.read(lambda c: rows.next_number(c, name))
+        commit = await repository.fetch(self._generations.config_of(name), "HEAD", f"created/{number}")
+        if not start:
+            await self._database.write(lambda c: agents.set_desired(c, name, "stopped"))
+        built = await self._generations.build(name, commit, number, reason=f"created by {actor}", proposal=None)
+        await self._generations.activate(built)
+        await self._audit(actor, "agent.created", name, generation=number, commit=commit)
+
+    async def _undo_create(self, name: str, made: bool) -> None:
+        await self._backend.stop(name)
+        await self._sockets.close(name)
+        await self._database.write(lambda c: agents.delete(c, name))
+        if made:
+            await self._remove_files(name)
+
+    async def start(self, name: str, actor: str) -> None:
+        """Start an agent and wait for its heartbeat. Raises NoHeartbeat if it does not come."""
+        async with self.lock(name):
+            generation = await self._generations.current(name)
+            await self._set_desired(name, "running", actor, "agent.start")
+            if self._backend.state(name) in (ContainerState.STOPPED, ContainerState.FAILED):
+                await self._generations.run(generation)
+        self._publish(name, "started")
+
+    async def stop(self, name: str, actor: str) -> None:
+        """Let the running turn end, then stop the agent until it is started again. Its mail waits."""
+        async with self.lock(name):
+            await self._set_desired(name, "stopped", actor, "agent.stop")
+            await self._backend.stop(name)
+        self._publish(name, "stopped")
+
+    async def restart(self, name: str, actor: str) -> None:
+        """Drain, stop and start an agent."""
+        async with self.lock(name):
+            generation = await self._generations.current(name)
+            await self._set_desired(name, "running", actor, "agent.restart")
+            await self._generations.run(generation)
+        self._publish(name, "restarted")
+
+    async def set_model(self, name: str, model: str | None, actor: str) -> None:
+        """Override the agent's model (None: take the override away); it becomes a generation of its own."""
+        async with self.lock(name):
+            before = await self._database.read(lambda c: agents.get(c, name))
+            overrides = {key: value for key, value in before.overrides.items() if key != "model"}
+            if model is not None:
+                overrides["model"] = model
+            await self._database.write(lambda c: agents.set_overrides(c, name, overrides))
+            try:
+                await self._rebuild(name, f"model override by {actor}: {model or 'none'}")
+            except BaseException:
+                await asyncio.shield(self._database.write(lambda c: agents.set_overrides(c, name, before.overrides)))
+                raise
+            await self._audit(actor, "agent.model", name, model=model)
+        self._publish(name, "changed")
+
+    async def _rebuild(self, name: str, reason: str) -> None:
+        """The same commit with the host's present say, as a new generation."""
+        current = await self._generations.current(name)
+        number = await self._database.read(lambda c: rows.next_number(c, name))
+        built = await self._generations.build(name, current.commit, number, reason=reason, proposal=None)
+        await self._generations.activate(built)
+
+    async def roll_back(self, name: str, number: int | None, actor: str) -> None:
+        """Run an earlier generation again (None: the newest healthy one before the present)."""
+        async with self.lock(name):
+            current = await self._generations.current(name)
+            earlier = await self._database.read(lambda c: rows.of_agent(c, name))
+            fits = [g for g in earlier if (g.number == number if number else g.number < current.number and g.healthy)]
+            if not fits:
+                wanted = f"generation {number}" if number else "earlier generation"
+                raise NotFound(f"{name} has no {wanted} to roll back to; `hyperhive agent show {name}` lists them")
+            if fits[0].number == current.number:
+                raise Conflict(f"{name} runs generation {current.number} already")
+            await self._generations.activate(fits[0])
+            await self._audit(actor, "agent.rollback", name, generation=fits[0].number, before=current.number)
+        self._publish(name, "changed")
+
+    async def destroy(self, name: str, actor: str, *, purge: bool) -> None:
+        """Stop and forget an agent. Its state, config and applied flake stay unless `purge`."""
+        async with self.lock(name):
+            await self._database.read(lambda c: agents.get(c, name))
+            await self._backend.stop(name)
+            await self._sockets.close(name)
+
+            def forget(connection: sqlite3.Connection) -> None:
+                agents.delete(connection, name)
+                if purge:
+                    rows.forget(connection, name)
+                audit.append(connection, actor, "agent.destroyed", f"agent/{name}", purge=purge)
+
+            await self._database.write(forget)
+            if purge:
+                await self._remove_files(name)
+        await self._refresh_manager()
+        self._publish(name, "destroyed")
+
+    async def view(self, name: str) -> dict[str, Any]:
+        """One agent at a glance: AgentView of docs/design.md. Raises NotFound."""
+        return await self._database.read(lambda c: self._view(c, agents.get(c, name)))
+
+    async def views(self) -> list[dict[str, Any]]:
+        """Every agent at a glance, by name."""
+        return await self._database.read(lambda c: [self._view(c, agent) for agent in agents.all_agents(c)])
+
+    async def details(self, name: str) -> dict[str, Any]:
+        """Everything about one agent: the view, its settings, overrides, generations and token use."""
+
+        def load(connection: sqlite3.Connection) -> dict[str, Any]:
+            agent = agents.get(connection, name)
+            history = rows.of_agent(connection, name)
+            running = next((g for g in history if g.number == agent.generation), None)
+            return {
+                **self._view(connection, agent),
+                "settings": running.settings.to_json() if running else None,
+                "overrides": agent.overrides,
+                "generations": [generation.view() for generation in history],
+                "usage": usage.for_agent(connection, name),
+            }
+
+        return await self._database.read(load)
+
+    def _view(self, connection: sqlite3.Connection, agent: Agent) -> dict[str, Any]:
+        beat = self._heartbeats.last(agent.name)
+        model = rows.get(connection, agent.name, agent.generation).settings.model if agent.generation else None
+        turn = turns.last_for(connection, agent.name)
+        return {
+            "name": agent.name,
+            "role": str(agent.role),
+            "state": str(self._backend.state(agent.name)),
+            "desired": agent.desired,
+            "generation": agent.generation,
+            "model": model,
+            "unread": agents.unread(connection, agent.name),
+            "last_turn": turn.view() if turn else None,
+            "activity": beat.activity if beat else None,
+        }
+
+    async def settings(self, name: str) -> Settings:
+        """The applied settings of an agent. Raises NotFound."""
+        return (await self._generations.current(name)).settings
+
+    async def log(self, name: str, lines: int) -> str:
+        """The last lines of the agent's log."""
+        if not 1 <= lines <= 10000:
+            raise BadInput("lines must be between 1 and 10000")
+        await self._database.read(lambda c: agents.get(c, name))
+        return self._backend.log(name, lines)
+
+    async def shell(self, name: str) -> list[str]:
+        """The argv that opens a shell in the agent's container."""
+        return self._backend.shell(await self._generations.applied(await self._generations.current(name)))
+
+    async def crashed(self, crash: Crash) -> None:
+        """A harness ended by itself: whoever waits for it learns it now, else the manager gets a helper event."""
+        last = crash.log.strip().splitlines()[-1:] or ["its log is empty"]
+        log.warning("%s: the harness ended (exit %s): %s", crash.agent, crash.exit_code, last[0])
+        self._publish(crash.agent, "crashed")
+        if self._heartbeats.awaited(crash.agent):
+            self._heartbeats.fail(crash.agent, f"the harness ended with exit {crash.exit_code}: {last[0]}")
+            return
+        await self._audit("system", "agent.crashed", crash.agent, exit=crash.exit_code, given_up=crash.given_up)
+        event = {"event": "container_crash", **crash.__dict__}
+        for agent in await self._agents():
+            if agent.role is Role.MANAGER and agent.name != crash.agent:
+                await self._broker.send("system", agent.name, json.dumps(event), kind="event")
+        if crash.given_up:
+            await self._broker.send("system", "operator", json.dumps(event), kind="event")
+
+    async def _agents(self) -> list[Agent]:
+        return await self._database.read(agents.all_agents)
+
+    async def _refresh_manager(self) -> None:
+        """The manager sees every agent's config repo: tell its container about the present ones."""
+        for agent in await self._agents():
+            if agent.role is Role.MANAGER and agent.generation:
+                await self._backend.refresh(await self._generations.applied(await self._generations.current(agent.name)))
+
+    async def _set_desired(self, name: str, desired: str, actor: str, action: str) -> None:
+        def store(connection: sqlite3.Connection) -> None:
+            agents.get(connection, name)
+            agents.set_desired(connection, name, desired)
+            audit.append(connection, actor, action, f"agent/{name}")
+
+        await self._database.write(store)
+
+    async def _audit(self, actor: str, action: str, name: str, **detail: object) -> None:
+        await self._database.write(lambda c: audit.append(c, actor, action, f"agent/{name}", **detail))
+
+    async def _remove_files(self, name: str) -> None:
+        for path in (self._state_dir / "agents" / name, self._state_dir / "applied" / name):
+            if path.exists():
+                try:
+                    await asyncio.to_thread(shutil.rmtree, path)
+                except OSError as error:
+                    raise HyperhiveError(f"{path} could not be removed wholly: {error}; remove the rest by hand") from error
+
+    def _publish(self, name: str, what: str) -> None:
+        self._hub.publish("agent", {"name": name, "event": what, "state": str(self._backend.state(name))})

@@ -1,0 +1,280 @@
+"""The state machine of request_apply_commit: requested → checked → approved → building → activating → applied.
+
+Each step is one transaction (the row and its audit entry) written before the work that it announces, so that a core
+killed between any two steps finds on its next start where it was, and goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import logging
+import sqlite3
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from hyperhive.broker import Broker
+from hyperhive.errors import BadInput, Conflict, HyperhiveError, NotFound, Rejected
+from hyperhive.flakes.repository import short
+from hyperhive.generations import Generations
+from hyperhive.hub import Hub
+from hyperhive.policy.ceilings import Ceilings, violations
+from hyperhive.policy.delta import delta
+from hyperhive.policy.lint import lint
+from hyperhive.settings import Settings
+from hyperhive.store import agents, audit
+from hyperhive.store import generations as generation_rows
+from hyperhive.store import proposals as rows
+from hyperhive.store.database import Database
+from hyperhive.store.proposals import APPLYING, OPEN, Proposal, State
+
+log = logging.getLogger(__name__)
+
+MAX_REASON = 4000
+
+Spawn = Callable[[Coroutine[Any, Any, None]], object]
+
+
+class Proposals:
+    """Every proposal's way. One apply or check at a time per agent; different agents do not wait for each other."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        broker: Broker,
+        hub: Hub,
+        generations: Generations,
+        policy: Ceilings,
+        spawn: Spawn,
+        lock: Callable[[str], asyncio.Lock],
+    ) -> None:
+        self._database = database
+        self._broker = broker
+        self._hub = hub
+        self._generations = generations
+        self._policy = policy
+        self._spawn = spawn
+        self._lock = lock
+
+    async def resume(self) -> None:
+        """Go on with everything that the last core left half-way (called once, at start)."""
+        unfinished = await self._database.read(lambda c: rows.find(c, states=(State.REQUESTED, *APPLYING)))
+        for proposal in reversed(unfinished):
+            work = self._check if proposal.state is State.REQUESTED else self._apply
+            self._spawn(work(proposal.id))
+
+    async def request(self, agent: str, commit: str, reason: str, requester: str) -> Proposal:
+        """Store a request (durable on return) and start its check. Raises NotFound, BadInput."""
+        if not reason.strip():
+            raise BadInput("a proposal needs a reason: say in a sentence what it is for")
+        if len(reason) > MAX_REASON:
+            raise BadInput(f"the reason is longer than {MAX_REASON} characters; put the details in the commit message")
+
+        def store(connection: sqlite3.Connection) -> Proposal:
+            agents.get(connection, agent)
+            for older in rows.find(connection, agent=agent, states=OPEN):
+                self._step(connection, older, State.SUPERSEDED, requester)
+            number = rows.insert(connection, agent=agent, commit=commit, reason=reason, requester=requester)
+            audit.append(connection, requester, "proposal.requested", f"proposal/{number}", agent=agent, commit=commit)
+            return rows.get(connection, number)
+
+        proposal = await self._database.write(store)
+        self._announce(proposal)
+        self._spawn(self._check(proposal.id))
+        return proposal
+
+    async def get(self, proposal: int) -> Proposal:
+        """The proposal with that id. Raises NotFound."""
+        return await self._database.read(lambda c: rows.get(c, proposal))
+
+    async def find(self, agent: str | None, states: tuple[State, ...], limit: int) -> list[Proposal]:
+        """The newest proposals, newest first."""
+        return await self._database.read(lambda c: rows.find(c, agent=agent, states=states, limit=limit))
+
+    async def approve(self, proposal: int, fingerprint: str, actor: str) -> Proposal:
+        """Approve exactly what was shown. Raises Conflict if that is not what would be applied (any more)."""
+
+        def decide(connection: sqlite3.Connection) -> Proposal:
+            row = _in_state(rows.get(connection, proposal), State.CHECKED)
+            if row.fingerprint != fingerprint:
+                raise Conflict(f"proposal {proposal} is not what you were shown; look at it again")
+            if agents.get(connection, row.agent).generation != row.base_generation:
+                return self._step(connection, row, State.REQUESTED, actor, error=None, fingerprint=None)
+            return self._step(connection, row, State.APPROVED, actor, decided_by=actor)
+
+        row = await self._database.write(decide)
+        self._announce(row)
+        if row.state is State.REQUESTED:
+            self._spawn(self._check(proposal))
+            raise Conflict(
+                f"{row.agent} changed since proposal {proposal} was checked; it is being checked again: look again"
+            )
+        self._spawn(self._apply(proposal))
+        return row
+
+    async def deny(self, proposal: int, reason: str, actor: str) -> Proposal:
+        """Deny a checked proposal. Raises Conflict if it is past that."""
+        row = await self._decide(proposal, State.DENIED, actor, reason)
+        await self._report(row)
+        return row
+
+    async def withdraw(self, proposal: int, actor: str) -> Proposal:
+        """Take a request back before it is approved. Raises Conflict if it is past that."""
+        return await self._decide(proposal, State.WITHDRAWN, actor, "")
+
+    async def _decide(self, proposal: int, state: State, actor: str, reason: str) -> Proposal:
+        def decide(connection: sqlite3.Connection) -> Proposal:
+            row = _in_state(rows.get(connection, proposal), *OPEN)
+            return self._step(connection, row, state, actor, decided_by=actor, decision=reason)
+
+        row = await self._database.write(decide)
+        self._announce(row)
+        return row
+
+    async def _check(self, proposal: int) -> None:
+        """requested → checked or rejected. A failed check goes to the requester; the operator is not bothered."""
+        row = await self.get(proposal)
+        async with self._lock(row.agent):
+            try:
+                changes = await self._judge(await self.get(proposal))
+                state = State.CHECKED
+            except HyperhiveError as error:
+                changes, state = {"error": str(error)}, State.REJECTED
+            except Exception:
+                log.exception("the check of proposal %s", proposal)
+                changes, state = {"error": "internal error; the core's log has it"}, State.REJECTED
+
+            def store(connection: sqlite3.Connection) -> Proposal:
+                fresh = rows.get(connection, proposal)
+                if fresh.state is not State.REQUESTED:  # superseded or withdrawn meanwhile
+                    return fresh
+                return self._step(connection, fresh, state, "system", **changes)
+
+            row = await self._database.write(store)
+        self._announce(row)
+        if row.state is State.REJECTED:
+            await self._report(row)
+
+    async def _judge(self, row: Proposal) -> dict[str, Any]:
+        """Fetch, evaluate and compare: the columns of a checked proposal. Raises HyperhiveError: the reason."""
+        repository = self._generations.repository(row.agent)
+        agent = await self._database.read(lambda c: agents.get(c, row.agent))
+        commit = await repository.fetch(self._generations.config_of(row.agent), row.commit, f"proposal/{row.id}")
+        settings = await self._generations.evaluate(row.agent, commit)
+        if broken := violations(settings, self._policy):
+            raise Rejected("; ".join(broken))
+        base = await self._current(row.agent, agent.generation)
+        nixos = await self._nixos_change(row.agent, base.commit if base else None, commit)
+        changes = [change.to_json() for change in delta(base.settings if base else None, settings, nixos_changed=nixos)]
+        return {
+            "commit": commit,
+            "base_generation": agent.generation,
+            "settings": settings.to_json(),
+            "delta": changes,
+            "lint": lint(settings),
+            "diff": await repository.diff(base.commit if base else None, commit),
+            "fingerprint": _fingerprint(commit, agent.generation, changes),
+            "error": None,
+        }
+
+    async def _current(self, agent: str, number: int) -> generation_rows.Generation | None:
+        if number == 0:
+            return None
+        return await self._database.read(lambda c: generation_rows.get(c, agent, number))
+
+    async def _nixos_change(self, agent: str, old: str | None, new: str) -> str | None:
+        """The text of the new nixos.nix if the guest's NixOS configuration changes."""
+        repository = self._generations.repository(agent)
+        before = await repository.file(old, "nixos.nix") if old else None
+        after = await repository.file(new, "nixos.nix")
+        return None if before == after else (after or b"").decode(errors="replace")
+
+    async def _apply(self, proposal: int) -> None:
+        """approved → building → activating → applied, or failed with the previous generation running again."""
+        row = await self.get(proposal)
+        async with self._lock(row.agent):
+            try:
+                row = await self._apply_steps(row)
+            except HyperhiveError as error:
+                row = await self._record(proposal, State.FAILED, error=str(error))
+            except Exception:
+                log.exception("the apply of proposal %s", proposal)
+                row = await self._record(proposal, State.FAILED, error="internal error; the core's log has it")
+        await self._report(row)
+
+    async def _apply_steps(self, row: Proposal) -> Proposal:
+        number = row.generation or await self._database.read(lambda c: generation_rows.next_number(c, row.agent))
+        await self._record(row.id, State.BUILDING, generation=number)
+        built = await self._generations.build(
+            row.agent, row.commit, number, reason=row.reason, proposal=row.id
+        )
+        _same_settings(row, built.settings)
+        await self._record(row.id, State.ACTIVATING)
+        await self._generations.activate(built)
+        return await self._record(row.id, State.APPLIED)
+
+    async def _record(self, proposal: int, state: State, **changes: object) -> Proposal:
+        row = await self._database.write(
+            lambda c: self._step(c, rows.get(c, proposal), state, "system", **changes)
+        )
+        self._announce(row)
+        return row
+
+    def _step(
+        self, connection: sqlite3.Connection, row: Proposal, state: State, actor: str, **changes: object
+    ) -> Proposal:
+        """Move a proposal and write the audit entry, in the caller's transaction."""
+        told = {name: changes[name] for name in ("error", "decision", "generation") if changes.get(name)}
+        audit.append(
+            connection, actor, f"proposal.{state}", f"proposal/{row.id}", agent=row.agent, commit=row.commit, **told
+        )
+        return rows.update(connection, row.id, state=str(state), **changes)
+
+    def _announce(self, row: Proposal) -> None:
+        self._hub.publish("proposal", row.view(whole=False))
+
+    async def _report(self, row: Proposal) -> None:
+        """Tell requester, manager and operator how it ended; a rejection goes to the requester alone."""
+        result = {
+            "event": "apply_result",
+            "proposal": row.id,
+            "agent": row.agent,
+            "commit": row.commit,
+            "state": str(row.state),
+            "generation": row.generation,
+            "reason": row.error or row.decision,
+        }
+        body = json.dumps({name: value for name, value in result.items() if value is not None})
+        receivers = {row.requester}
+        if row.state is not State.REJECTED:
+            managers = await self._database.read(lambda c: [a.name for a in agents.all_agents(c) if a.role == "manager"])
+            receivers |= {"operator", *managers}
+        for receiver in sorted(receivers):
+            await self._tell("operator" if receiver.startswith("operator") else receiver, body)
+
+    async def _tell(self, receiver: str, body: str) -> None:
+        try:
+            await self._broker.send("system", receiver, body, kind="event")
+        except NotFound:
+            log.info("%s is gone; it is not told: %s", receiver, body)
+        except HyperhiveError as error:
+            log.warning("%s could not be told (%s): %s", receiver, error, body)
+
+
+def _in_state(row: Proposal, *states: State) -> Proposal:
+    if row.state not in states:
+        raise Conflict(f"proposal {row.id} is {row.state}; this needs one that is {' or '.join(states)}")
+    return row
+
+
+def _same_settings(row: Proposal, built: Settings) -> None:
+    """What is built must be what was judged (an override may have come between)."""
+    if row.settings is not None and built.to_json() != row.settings:
+        raise Conflict(f"{row.agent}@{short(row.commit)} evaluates differently now; request it again")
+
+
+def _fingerprint(commit: str, base: int, changes: list[dict[str, Any]]) -> str:
+    """What an approval is bound to: SHA-256 over the commit, the generation it was judged against, and the delta."""
+    return hashlib.sha256(json.dumps([commit, base, changes], sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,92 @@
+"""Tokens are counted from whatever an answer looks like."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hyperhive.gateway.usage import MAX_LINE, Meter
+
+START = {
+    "type": "message_start",
+    "message": {
+        "type": "message",
+        "model": "claude-haiku-4-5-20251001",
+        "usage": {
+            "input_tokens": 5,
+            "cache_creation_input_tokens": 20,
+            "cache_read_input_tokens": 300,
+            "output_tokens": 1,
+        },
+    },
+}
+DELTA = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 42}}
+
+
+def event(value: dict[str, Any]) -> bytes:
+    return f"event: {value['type']}\ndata: {json.dumps(value)}\n\n".encode()
+
+
+def counted(meter: Meter) -> tuple[str, int, int]:
+    return (meter.model, meter.input_tokens, meter.output_tokens)
+
+
+def test_a_stream_counts_cache_as_input_and_the_last_output() -> None:
+    meter = Meter()
+    meter.feed(event(START) + event(DELTA) + event({**DELTA, "usage": {"output_tokens": 50}}))
+    assert counted(meter) == ("claude-haiku-4-5-20251001", 325, 50)
+
+
+def test_a_stream_counts_the_same_wherever_it_is_cut() -> None:
+    stream = event(START) + event(DELTA)
+    meter = Meter()
+    for byte in stream:
+        meter.feed(bytes([byte]))
+    assert counted(meter) == ("claude-haiku-4-5-20251001", 325, 42)
+
+
+def test_a_delta_that_repeats_the_input_replaces_it() -> None:
+    meter = Meter()
+    meter.feed(event(START) + event({**DELTA, "usage": {"input_tokens": 7, "output_tokens": 3}}))
+    assert counted(meter)[1:] == (7 + 20 + 300, 3)
+
+
+def test_broken_events_count_nothing_and_the_next_ones_count() -> None:
+    meter = Meter()
+    meter.feed(b'data: {"type":"message_start","mess\n\n')
+    meter.feed(b'data: "message_start"\n\ndata: ["message_delta"]\n\n\xff\xfe\x00\n')
+    meter.feed(b'data: {"type":"message_start","message":{"usage":"message_start"}}\n\n')
+    meter.feed(b'data: {"type":"message_delta","usage":{"output_tokens":-1,"input_tokens":true}}\n\n')
+    meter.feed(b"data: " + b"[" * 200_000 + b'"message_start"\n\n')
+    assert counted(meter) == ("", 0, 0)
+    meter.feed(event(START))
+    assert counted(meter) == ("claude-haiku-4-5-20251001", 325, 1)
+
+
+def test_text_that_quotes_an_event_is_not_one() -> None:
+    delta = {"type": "content_block_delta", "delta": {"type": "text_delta", "text": event(START).decode()}}
+    meter = Meter()
+    meter.feed(event(delta))
+    assert (meter.seen, meter.input_tokens) == (False, 0)
+
+
+def test_an_endless_line_is_not_kept() -> None:
+    meter = Meter()
+    for _ in range(MAX_LINE // 65536 * 4):
+        meter.feed(b"x" * 65536)
+        assert len(meter._line) <= MAX_LINE
+    meter.feed(b"\n" + event(START))
+    assert counted(meter) == ("claude-haiku-4-5-20251001", 325, 1)
+
+
+def test_a_whole_answer_is_counted() -> None:
+    meter = Meter()
+    meter.whole(json.dumps({**START["message"], "usage": {"input_tokens": 2, "output_tokens": 9}}).encode())  # type: ignore[dict-item]
+    assert (meter.seen, *counted(meter)) == (True, "claude-haiku-4-5-20251001", 2, 9)
+
+
+def test_an_error_or_a_token_count_is_no_use() -> None:
+    for body in (b'{"input_tokens": 10}', b'{"type": "error", "error": {}}', b"<html>", b""):
+        meter = Meter()
+        meter.whole(body)
+        assert not meter.seen, body
