@@ -19,7 +19,7 @@ from hyperhive.generations import Generations
 from hyperhive.heartbeats import Heartbeats
 from hyperhive.hub import Hub
 from hyperhive.settings import Role, Settings, check_name
-from hyperhive.store import agents, audit, turns, usage
+from hyperhive.store import agents, audit, messages, turns, usage
 from hyperhive.store import generations as rows
 from hyperhive.store.agents import Agent
 from hyperhive.store.database import Database
@@ -234,7 +234,7 @@ class Hive:
             "desired": agent.desired,
             "generation": agent.generation,
             "model": model,
-            "unread": agents.unread(connection, agent.name),
+            "unread": messages.pending(connection, agent.name),
             "last_turn": turn.view() if turn else None,
             "activity": beat.activity if beat else None,
         }

@@ -37,7 +37,7 @@ class Seen:
 
 @dataclass
 class Upstream:
-    """The API's side: `play` answers each request; `hung_up` is set when a client goes before its answer's end."""
+    """The API's side: `play` answers each request; `hung_up` is set when a client goes before its end."""
 
     play: Callable[[Seen, asyncio.StreamWriter], Awaitable[None]]
     url: str = ""
@@ -52,7 +52,7 @@ class Upstream:
                 watch = group.create_task(self._watch(reader))
                 await self.play(self.seen[-1], writer)
                 watch.cancel()
-        except (ConnectionError, asyncio.IncompleteReadError):
+        except* (ConnectionError, asyncio.IncompleteReadError):
             self.hung_up.set()
         finally:
             writer.close()

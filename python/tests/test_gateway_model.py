@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 import pytest
-from gateway_rig import MESSAGE, MESSAGES, Seen, answer, chunk, plain, rig, start_stream
+from gateway_rig import MESSAGES, Seen, answer, chunk, plain, rig, start_stream
 from test_gateway_usage import DELTA, START, event
 
 from hyperhive.gateway import model
@@ -150,7 +150,8 @@ def test_a_client_that_hangs_up_ends_the_call_and_what_it_used_is_recorded(tmp_p
     async def check() -> None:
         async with rig(play, tmp_path) as hive, asyncio.timeout(10):
             async with hive.client.stream("POST", MESSAGES, content=b"{}") as got:
-                await anext(got.aiter_raw())
+                parts = got.aiter_raw()
+                assert await anext(parts) == event(START)
             await hive.upstream.hung_up.wait()
             await hive.recorded.wait()
             assert hive.records == [("worker", "claude-haiku-4-5-20251001", 325, 1)]
@@ -179,7 +180,8 @@ def test_a_client_that_reads_slowly_slows_the_api_down(tmp_path: Path) -> None:
             asyncio.timeout(20),
             hive.client.stream("POST", MESSAGES, content=b"{}") as got,
         ):
-            await anext(got.aiter_raw())
+            parts = got.aiter_raw()
+            await anext(parts)
             await stalled.wait()
             assert sent < 16 * 1024 * 1024, f"{sent} bytes were taken for a client that read one chunk"
 

@@ -66,7 +66,7 @@ def bubblewrap(bwrap: str, applied: Applied, paths: CagePaths) -> list[str]:
     """
     argv = [bwrap, "--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent"]
     argv += ["--uid", str(AGENT_UID), "--gid", str(AGENT_UID), "--hostname", applied.name]
-    argv += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/run"]  # noqa: S108
+    argv += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]  # noqa: S108
     argv += _system_binds(paths)
     argv += ["--bind", str(paths.state), "/state"]
     for socket in ("mcp.sock", "model.sock"):

@@ -129,6 +129,7 @@ class LocalBackend:
             "settings": str(paths.runtime / "settings.json"),
             "generation": applied.generation,
             "state": str(paths.state),
+            "private": str(paths.state.with_name("harness")),
             "cage": {"kind": "bwrap", "argv": self._cage(applied), "env": {}},
             "claude": CLAUDE,
             "drain": self._drain,

@@ -1,0 +1,13 @@
+# The Nix side of hyperhive as functions of nixpkgs' lib (any recent one, or a stand-in for it).
+{
+  lib,
+  # A path to nixpkgs, for whole systems only; `settings` never needs it.
+  nixpkgs ? throw "hyperhive: a whole system needs nixpkgs; this host's flake has only its lib",
+}:
+let
+  settings = import ./settings.nix { inherit lib; };
+in
+{
+  inherit settings;
+  mkAgent = import ./mk-agent.nix { inherit lib nixpkgs settings; };
+}

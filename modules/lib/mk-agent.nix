@@ -1,0 +1,37 @@
+# mkAgent { hive = ./hive.toml; source = ./agent; }: everything that an applied flake exports.
+#
+# `settings` needs only lib; the NixOS configurations are evaluated when somebody builds them. `container` is the name
+# that nixos-container builds when none is given.
+{
+  lib,
+  nixpkgs,
+  settings,
+}:
+{ hive, source }:
+let
+  agentSettings = settings {
+    inherit hive;
+    modules = [ (source + "/agent.nix") ];
+  };
+
+  guest = source + "/nixos.nix";
+
+  system = import (nixpkgs + "/nixos/lib/eval-config.nix") {
+    system = null;
+    modules = [
+      ../harness-base.nix
+      {
+        hyperhive.settings = agentSettings;
+        nixpkgs.hostPlatform = lib.mkDefault "x86_64-linux";
+      }
+    ]
+    ++ lib.optional (builtins.pathExists guest) guest;
+  };
+in
+{
+  settings = agentSettings;
+  nixosConfigurations = {
+    ${agentSettings.name} = system;
+    container = system;
+  };
+}

@@ -1,0 +1,215 @@
+"""MCP on an agent's socket: one connection, relayed from stdio by socat, is JSON-RPC line by line.
+
+The client is hostile by assumption. What one connection can hold is bounded: a line, the calls in flight (the
+next line is read when one of them is answered), and nothing is written faster than the client reads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import anyio
+
+from hyperhive.api.mcp_catalogue import Tool
+from hyperhive.api.mcp_sdk import ANSWERS_CANCELLED, Envelope, Handlers, Streams, dump, failure, parse
+from hyperhive.api.mcp_tools import Arguments, HiveTools, Outcome
+from hyperhive.api.server import bind
+from hyperhive.errors import HyperhiveError
+
+MAX_LINE = 1024 * 1024
+"""Bytes of one message; the reader given to `serve_mcp` must have this limit."""
+MAX_CALLS = 8
+"""Requests of one connection in flight; Claude Code makes its calls one after the other."""
+MAX_CONNECTIONS = 16
+"""Connections of one agent; Claude Code has one in each process."""
+DRAIN = 5.0
+"""Seconds that calls in flight may go on when the client has closed its side."""
+
+_PARSE_ERROR, _INVALID_REQUEST = -32700, -32600
+_NOTIFICATIONS = ("notifications/initialized", "notifications/cancelled")
+
+_log = logging.getLogger(__name__)
+
+
+async def serve_mcp(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, agent: str, tools: HiveTools
+) -> None:
+    """Serve one connection of `agent` until it ends, then close it. Raises nothing but CancelledError."""
+    try:
+        await _Connection(reader, writer, agent, tools).run()
+    except* (ConnectionError, HyperhiveError) as gone:
+        _log.debug("%s: MCP connection ended: %s", agent, gone.exceptions[0])
+    except* Exception:
+        _log.exception("%s: MCP connection failed", agent)
+    finally:
+        writer.close()
+
+
+class _Connection:
+    """Carries messages between a socket and the SDK's server."""
+
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, agent: str, tools: HiveTools
+    ) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._agent = agent
+        self._tools = tools
+        self._streams = Streams()
+        self._calls: set[str] = set()
+        self._answered = asyncio.Event()
+
+    async def run(self) -> None:
+        try:
+            handlers = Handlers(
+                await self._tools.instructions(self._agent), self._list_tools, self._call_tool
+            )
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._write_answers())
+                group.create_task(self._read_requests())
+                await self._streams.serve(handlers)
+        finally:
+            self._streams.close()
+
+    async def _list_tools(self) -> list[Tool]:
+        return await self._tools.offered(self._agent)
+
+    async def _call_tool(self, name: str, arguments: Arguments) -> Outcome:
+        return await self._tools.call(self._agent, name, arguments)
+
+    async def _read_requests(self) -> None:
+        try:
+            while (line := await self._line()) is not None:
+                if line.strip():
+                    await self._take(line)
+            await self._drain()
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+            pass  # the server has ended
+        finally:
+            self._streams.inbound.close()
+
+    async def _line(self) -> bytes | None:
+        """The next whole line; None at the end, which half a line or one over the limit also is."""
+        try:
+            return await self._reader.readuntil(b"\n")
+        except asyncio.IncompleteReadError:
+            return None
+        except asyncio.LimitOverrunError:
+            await self._send(failure(_INVALID_REQUEST, f"a message may have at most {MAX_LINE} bytes"))
+            return None
+
+    async def _take(self, line: bytes) -> None:
+        try:
+            message = parse(line)
+        except ValueError:
+            await self._send(failure(_PARSE_ERROR, "not a JSON-RPC message"))
+            return
+        match message:
+            case Envelope(method=str(), id=None):
+                await self._notified(message)
+            case Envelope(method=str(), id=number):
+                await self._requested(message, str(number))
+            case _:
+                pass  # an answer: the server asks nothing
+
+    async def _requested(self, message: Envelope, key: str) -> None:
+        if key in self._calls:
+            await self._send(failure(_INVALID_REQUEST, "this id is in use", message.id))
+            return
+        while len(self._calls) >= MAX_CALLS:
+            self._answered.clear()
+            await self._answered.wait()
+        self._calls.add(key)
+        await self._streams.inbound.send(message.message)
+
+    async def _notified(self, message: Envelope) -> None:
+        if message.method not in _NOTIFICATIONS:
+            return
+        await self._streams.inbound.send(message.message)
+        if message.method == "notifications/cancelled" and not ANSWERS_CANCELLED:
+            self._settle(str(message.params.get("requestId")))
+
+    async def _drain(self) -> None:
+        """Let what was asked be done, although the client only listens now or has gone."""
+        try:
+            async with asyncio.timeout(DRAIN):
+                while self._calls:
+                    self._answered.clear()
+                    await self._answered.wait()
+        except TimeoutError:
+            pass
+
+    async def _write_answers(self) -> None:
+        async for message in self._streams.outbound:
+            number = Envelope.of(message).id
+            await self._send(dump(message))
+            self._settle(str(number))
+
+    def _settle(self, key: str) -> None:
+        self._calls.discard(key)
+        self._answered.set()
+
+    async def _send(self, line: bytes) -> None:
+        self._writer.write(line)
+        await self._writer.drain()
+
+
+@dataclass
+class _Listening:
+    server: asyncio.Server
+    connections: set[asyncio.Task[None]] = field(default_factory=set)
+
+
+class McpListener:
+    """Listens on the agents' mcp.sock. Which socket a client came through is who it is."""
+
+    def __init__(self, tools: HiveTools) -> None:
+        self._tools = tools
+        self._listening: dict[Path, _Listening] = {}
+
+    async def listen(self, path: Path, agent: str, *, mode: int = 0o600) -> None:
+        """Serve `agent` on `path`, in place of a stale socket. Raises Unavailable when that cannot be."""
+        server = await asyncio.start_unix_server(
+            lambda reader, writer: self._connected(path, agent, reader, writer),
+            sock=bind(path, mode),
+            limit=MAX_LINE,
+        )
+        self._listening[path] = _Listening(server)
+
+    async def close(self, path: Path) -> None:
+        """Stop listening on `path`, end its connections, remove it."""
+        listening = self._listening.pop(path, None)
+        if listening is None:
+            return
+        listening.server.close()
+        for task in listening.connections:
+            task.cancel()
+        await asyncio.gather(*listening.connections, return_exceptions=True)
+        await listening.server.wait_closed()
+        path.unlink(missing_ok=True)  # noqa: ASYNC240  (a local directory of ours)
+
+    async def close_all(self) -> None:
+        """Close every socket."""
+        for path in list(self._listening):
+            await self.close(path)
+
+    async def _connected(
+        self, path: Path, agent: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        listening = self._listening.get(path)
+        if listening is None or len(listening.connections) >= MAX_CONNECTIONS:
+            writer.write(failure(_INVALID_REQUEST, f"an agent may have {MAX_CONNECTIONS} MCP connections"))
+            writer.close()
+            return
+        task = asyncio.current_task()
+        assert task is not None
+        listening.connections.add(task)
+        try:
+            await serve_mcp(reader, writer, agent, self._tools)
+        except asyncio.CancelledError:
+            pass  # by close; asyncio 3.11 takes a cancelled handler for a failed one
+        finally:
+            listening.connections.discard(task)

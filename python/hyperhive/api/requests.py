@@ -1,0 +1,119 @@
+"""Reading requests and answering errors: every error is one JSON object with one line for a person and a code."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+
+from hyperhive.errors import BadInput, HyperhiveError, TooLarge
+
+log = logging.getLogger(__name__)
+
+MAX_BODY = 1024 * 1024
+BODY_TIME = 10.0
+
+
+async def read_body(request: Request, limit: int = MAX_BODY) -> bytes:
+    """The request's body. Raises TooLarge over `limit` bytes, BadInput if it does not come within BODY_TIME seconds."""
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(BODY_TIME):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > limit:
+                    raise TooLarge(f"the request is larger than {limit} bytes")
+                chunks.append(chunk)
+    except TimeoutError as error:
+        raise BadInput(f"the request was not complete within {BODY_TIME:g} s") from error
+    return b"".join(chunks)
+
+
+async def read_json(request: Request, limit: int = MAX_BODY) -> dict[str, Any]:
+    """The request's JSON object; an empty body is an empty object. Raises BadInput, TooLarge."""
+    return parse_json(await read_body(request, limit))
+
+
+def parse_json(body: bytes) -> dict[str, Any]:
+    """A JSON object from bytes. Raises BadInput."""
+    if not body.strip():
+        return {}
+    try:
+        value = json.loads(body.decode())
+    except UnicodeDecodeError as error:
+        raise BadInput("the request is not valid UTF-8") from error
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"the request is not JSON: {str(error)[:100]}") from error
+    if not isinstance(value, dict):
+        raise BadInput("the request must be a JSON object")
+    return value
+
+
+def text(body: Mapping[str, Any], name: str) -> str:
+    """The field `name`, a string. Raises BadInput naming it."""
+    value = body.get(name)
+    if not isinstance(value, str):
+        raise BadInput(f"{name} is missing" if value is None else f"{name} must be a string")
+    return value
+
+
+def optional_text(body: Mapping[str, Any], name: str) -> str | None:
+    """The same, None if it is not there."""
+    return None if body.get(name) is None else text(body, name)
+
+
+def integer(body: Mapping[str, Any], name: str, *, minimum: int = 0, maximum: int = 2**53) -> int:
+    """The field `name`, a whole number in bounds. Raises BadInput naming it."""
+    value = body.get(name)
+    if not isinstance(value, int) or isinstance(value, bool) or not minimum <= value <= maximum:
+        raise BadInput(f"{name} must be a whole number from {minimum} to {maximum}")
+    return value
+
+
+def optional_integer(body: Mapping[str, Any], name: str, *, minimum: int = 0, maximum: int = 2**53) -> int | None:
+    """The same, None if it is not there."""
+    return None if body.get(name) is None else integer(body, name, minimum=minimum, maximum=maximum)
+
+
+def number(body: Mapping[str, Any], name: str, default: float, *, minimum: float, maximum: float) -> float:
+    """The field `name`, a number in bounds. Raises BadInput naming it."""
+    value = body.get(name, default)
+    if not isinstance(value, int | float) or isinstance(value, bool) or not minimum <= value <= maximum:
+        raise BadInput(f"{name} must be a number from {minimum:g} to {maximum:g}")
+    return float(value)
+
+
+def integers(body: Mapping[str, Any], name: str, *, most: int = 1000) -> list[int]:
+    """The field `name`, a list of whole numbers. Raises BadInput naming it."""
+    value = body.get(name)
+    if not isinstance(value, list) or len(value) > most:
+        raise BadInput(f"{name} must be a list of at most {most} whole numbers")
+    return [integer({name: each}, name) for each in value]
+
+
+def error_response(error: Exception) -> Response:
+    """The answer for an exception: its own code and status, or an internal error that the log explains."""
+    if isinstance(error, HyperhiveError):
+        return JSONResponse({"error": str(error), "code": error.code}, error.status)
+    if isinstance(error, HTTPException):
+        return JSONResponse({"error": error.detail, "code": "http"}, error.status_code)
+    log.error("internal error", exc_info=error)
+    return JSONResponse({"error": "internal error; the core's log has it", "code": "internal"}, 500)
+
+
+def error_handlers() -> dict[Any, Any]:
+    """Starlette's `exception_handlers` that answer every exception with `error_response`."""
+
+    async def answer(request: Request, error: Exception) -> Response:
+        if isinstance(error, ClientDisconnect):
+            return Response(status_code=400)
+        return error_response(error)
+
+    return dict.fromkeys((HyperhiveError, HTTPException, ClientDisconnect, Exception), answer)

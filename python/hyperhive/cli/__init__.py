@@ -1,0 +1,1 @@
+"""The command line: it parses and prints; what happens is decided behind the operator's socket."""

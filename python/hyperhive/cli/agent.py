@@ -1,0 +1,214 @@
+"""`hyperhive agent`: the agents of the hive."""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hyperhive.cli.common import AgentName, AgentNames, AsJson, Yes, ask, client, directory
+from hyperhive.cli.output import ago, clean, fields, print_json, table
+from hyperhive.errors import BadInput, HyperhiveError, Unavailable
+
+app = typer.Typer(help="The agents: list, create, start, stop, look inside.", no_args_is_help=True)
+
+
+class RoleName(StrEnum):
+    """What `create --role` takes (settings.Role, whose module is heavier)."""
+
+    AGENT = "agent"
+    MANAGER = "manager"
+
+
+@app.command("list")
+def list_agents(ctx: typer.Context, as_json: AsJson = False) -> None:
+    """Every agent at a glance."""
+    agents = client(ctx).agents()
+    if as_json:
+        print_json(agents)
+        return
+    headers = ["NAME", "ROLE", "STATE", "GENERATION", "MODEL", "UNREAD", "LAST TURN"]
+    table(headers, map(_row, agents), empty="no agents; create one with `hyperhive agent create NAME`")
+
+
+def _row(agent: dict[str, Any]) -> list[object]:
+    shown = (
+        _state(agent),
+        agent["generation"] or "-",
+        agent["model"],
+        agent["unread"],
+        _turn(agent["last_turn"]),
+    )
+    return [agent["name"], agent["role"], *shown]
+
+
+def _state(agent: dict[str, Any]) -> str:
+    in_turn = agent["state"] == "running" and agent["activity"] == "turn"
+    return "running (in a turn)" if in_turn else str(agent["state"])
+
+
+def _turn(turn: dict[str, Any] | None) -> str:
+    if turn is None:
+        return "-"
+    if turn["ended_at"] is None:
+        return f"began {ago(turn['started_at'])}"
+    return f"{turn['outcome']}, {ago(turn['ended_at'])}"
+
+
+@app.command()
+def show(ctx: typer.Context, name: AgentName, as_json: AsJson = False) -> None:
+    """Everything about one agent: its settings, generations and token use."""
+    agent = client(ctx).agent(name)
+    if as_json:
+        print_json(agent)
+        return
+    fields(_facts(agent))
+    print()
+    _generations(agent)
+    print()
+    headers = ["DAY", "MODEL", "REQUESTS", "INPUT", "OUTPUT"]
+    keys = ("day", "model", "requests", "input_tokens", "output_tokens")
+    table(headers, ([use[key] for key in keys] for use in agent["usage"]), empty="no tokens used yet")
+
+
+def _facts(agent: dict[str, Any]) -> list[tuple[str, object]]:
+    settings = agent["settings"] or {}
+    lists = {
+        "bash": settings.get("bash", {}).get("allow"),
+        "tools": settings.get("tools", {}).get("allow"),
+        "packages": settings.get("packages"),
+        "network": settings.get("network", {}).get("allow"),
+    }
+    return [
+        ("name", agent["name"]),
+        ("role", agent["role"]),
+        ("state", f"{_state(agent)} (wanted: {agent['desired']})"),
+        ("generation", agent["generation"] or None),
+        ("model", agent["model"]),
+        *((name, ", ".join(held or []) or "none") for name, held in lists.items()),
+        ("overrides", ", ".join(f"{key} = {value}" for key, value in agent["overrides"].items()) or "none"),
+        ("unread", agent["unread"]),
+        ("last turn", _turn(agent["last_turn"])),
+    ]
+
+
+def _generations(agent: dict[str, Any]) -> None:
+    rows = (
+        [
+            f"{row['number']}{' *' if row['number'] == agent['generation'] else ''}",
+            row["commit"][:12],
+            "yes" if row["healthy"] else "no",
+            ago(row["created_at"]),
+            row["reason"],
+        ]
+        for row in agent["generations"]
+    )
+    table(["GENERATION", "COMMIT", "HEALTHY", "MADE", "REASON"], rows, empty="no generation yet")
+
+
+@app.command()
+def create(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    role: Annotated[
+        RoleName, typer.Option(help="A manager may request applies; a hive has one.")
+    ] = RoleName.AGENT,
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="DIR", help="A directory with its agent.nix [default: a small one]."),
+    ] = None,
+) -> None:
+    """Create an agent, start it and wait for its first heartbeat."""
+    absolute = str(directory(source)) if source else None
+    _said(client(ctx).create_agent(name, role=role.value, source=absolute))
+
+
+@app.command()
+def start(ctx: typer.Context, names: AgentNames) -> None:
+    """Start agents and wait for their heartbeats."""
+    for name in names:
+        _said(client(ctx).start(name))
+
+
+@app.command()
+def stop(ctx: typer.Context, names: AgentNames) -> None:
+    """Stop agents after their running turn; their mail waits."""
+    for name in names:
+        _said(client(ctx).stop(name))
+
+
+@app.command()
+def restart(ctx: typer.Context, names: AgentNames) -> None:
+    """Stop and start agents."""
+    for name in names:
+        _said(client(ctx).restart(name))
+
+
+def _said(agent: dict[str, Any]) -> None:
+    print(
+        f"{clean(agent['name'])}: {_state(agent)}, generation {agent['generation']}, model {clean(agent['model'])}"
+    )
+
+
+@app.command()
+def destroy(
+    ctx: typer.Context,
+    name: AgentName,
+    purge: Annotated[bool, typer.Option(help="Remove its state, config and applied flake too.")] = False,
+    yes: Yes = False,
+) -> None:
+    """Stop and forget an agent. Its files stay, for an agent of that name to come, unless --purge."""
+    core = client(ctx)
+    if purge and not yes:
+        core.agent(name)
+        typed = ask(
+            f"This removes everything that {name} ever wrote. Type its name to go on:", "give --yes to purge"
+        )
+        if typed != name:
+            raise BadInput(f"that is not {name}'s name; nothing was done")
+    core.destroy(name, purge=purge)
+    print(f"{name}: destroyed{' with its files' if purge else '; its files stay'}")
+
+
+@app.command()
+def logs(
+    ctx: typer.Context,
+    name: AgentName,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, max=10000)] = 100,
+) -> None:
+    """The end of an agent's log."""
+    text = clean(client(ctx).logs(name, lines))
+    print(text, end="" if text.endswith("\n") or not text else "\n")
+
+
+@app.command()
+def shell(ctx: typer.Context, name: AgentName) -> None:
+    """Open a shell in the agent's kind of container, as the agent's user."""
+    argv = client(ctx).shell(name)
+    try:
+        os.execvp(argv[0], argv)  # noqa: S606  (the core's own command, without a shell between)
+    except OSError as error:
+        raise Unavailable(f"{argv[0]} cannot be run: {error.strerror}") from error
+
+
+@app.command()
+def model(
+    ctx: typer.Context,
+    name: AgentName,
+    to: Annotated[
+        str | None, typer.Argument(metavar="[MODEL]", help="An alias or full id; none: show it.")
+    ] = None,
+    reset: Annotated[bool, typer.Option("--reset", help="Take the override away.")] = False,
+) -> None:
+    """Show an agent's model, or override it from its next turn on."""
+    if to is not None and reset:
+        raise HyperhiveError("give a model or --reset, not both")
+    core = client(ctx)
+    if to is not None or reset:
+        _said(core.set_model(name, to))
+        return
+    agent = core.agent(name)
+    print(f"{clean(str(agent['model']))}{' (override)' if 'model' in agent['overrides'] else ''}")

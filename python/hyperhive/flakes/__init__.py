@@ -1,0 +1,1 @@
+"""Applied flakes: generated, kept in git, evaluated. What an agent wrote is hostile input here."""

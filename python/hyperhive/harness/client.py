@@ -1,0 +1,109 @@
+"""HTTP over the harness's unix socket, on one kept connection."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+from hyperhive.errors import BadInput, HyperhiveError, Unavailable
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path, timeout: float) -> None:
+        super().__init__("hive", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+class HarnessClient:
+    """The calls of harness.sock. Raises Unavailable while the core is away, HyperhiveError for its refusals.
+
+    Not for two threads: each makes its own.
+    """
+
+    def __init__(self, socket_path: Path, *, timeout: float = 90.0) -> None:
+        self._socket = socket_path
+        self._timeout = timeout
+        self._connection: _UnixConnection | None = None
+
+    def recv(
+        self, wait: float, *, most: int = 20, lease: float, restarted: bool = False
+    ) -> list[dict[str, Any]]:
+        """Lease a batch of messages (for `lease` seconds), waiting at most `wait` seconds for the first.
+
+        `restarted` ends the leases that this agent's harness held before: nobody works on them any more.
+        """
+        body = {"max": most, "wait": wait, "lease": lease, "restarted": restarted}
+        messages: list[dict[str, Any]] = self._post("/v1/recv", body)["messages"]
+        return messages
+
+    def ack(self, ids: list[int]) -> int:
+        """Say that the turn over these messages is done."""
+        return int(self._post("/v1/ack", {"ids": ids})["acked"])
+
+    def send(self, to: str, body: str, reply_to: int | None = None) -> int:
+        """Send mail as this agent."""
+        return int(self._post("/v1/send", {"to": to, "body": body, "reply_to": reply_to})["id"])
+
+    def heartbeat(self, generation: int, state: str, pid: int) -> None:
+        """Say that this harness lives; `state` is idle or turn."""
+        self._post("/v1/heartbeat", {"generation": generation, "state": state, "pid": pid})
+
+    def begin_turn(self, message_ids: list[int], session_id: str, model: str, generation: int) -> int:
+        """Announce a turn and return its id."""
+        body = {"message_ids": message_ids, "session_id": session_id, "model": model, "generation": generation}
+        return int(self._post("/v1/turns", body)["turn"])
+
+    def add_events(self, turn: int, lines: bytes) -> None:
+        """Hand on Claude Code's events, NDJSON, at most a MiB."""
+        self._request(f"/v1/turns/{turn}/events", lines)
+
+    def end_turn(self, turn: int, *, outcome: str, detail: str, usage: dict[str, Any], cost_usd: float | None) -> None:
+        """Record how the turn ended."""
+        self._post(f"/v1/turns/{turn}/end", {"outcome": outcome, "detail": detail, "usage": usage, "cost_usd": cost_usd})
+
+    def close(self) -> None:
+        """Close the connection; the next call opens another."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        return self._request(path, json.dumps(body).encode())
+
+    def _request(self, path: str, body: bytes) -> dict[str, Any]:
+        """One request; a kept connection that the core has closed meanwhile is opened again, once."""
+        kept = self._connection is not None
+        try:
+            return self._exchange(path, body)
+        except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError) as error:
+            self.close()
+            if not kept:
+                raise Unavailable(f"the core ended the connection ({error})") from error
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            raise Unavailable(f"no core answers at {self._socket}: {error}") from error
+        return self._request(path, body)
+
+    def _exchange(self, path: str, body: bytes) -> dict[str, Any]:
+        if self._connection is None:
+            self._connection = _UnixConnection(self._socket, self._timeout)
+        self._connection.request("POST", path, body)
+        response = self._connection.getresponse()
+        try:
+            answer = json.loads(response.read())
+        except ValueError as error:
+            raise Unavailable(f"the core answered nonsense to {path}") from error
+        if response.status == 503:
+            raise Unavailable(answer["error"])
+        if response.status != 200:
+            raise (BadInput if response.status < 500 else HyperhiveError)(answer.get("error", "unknown error"))
+        result: dict[str, Any] = answer
+        return result

@@ -1,0 +1,239 @@
+"""The loop of a harness: wait for mail, run one turn over the whole batch, acknowledge it; and what failures get."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import random
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+from typing import IO, Any
+
+from hyperhive import process
+from hyperhive.errors import BadInput, Conflict, HyperhiveError, Unavailable
+from hyperhive.harness.client import HarnessClient
+from hyperhive.harness.config import HarnessConfig
+from hyperhive.harness.outcome import Events, Outcome, Verdict
+from hyperhive.harness.prompt import mail_prompt, notes_prompt
+from hyperhive.harness.session import SessionFile
+from hyperhive.harness.turn import TurnHooks, in_cage, run_turn
+
+HEARTBEAT = 10.0
+LEASE_MARGIN = 900.0
+TRIES = 3
+FINAL = frozenset({Outcome.COMPLETED, Outcome.MAX_TURNS, Outcome.TIMEOUT, Outcome.REFUSED})
+
+
+class StopRequested(BaseException):
+    """SIGTERM came while the harness was waiting."""
+
+
+class Harness:
+    """One agent's harness. `run` returns when SIGTERM was heeded."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._config = HarnessConfig.load(path)
+        self._client = HarnessClient(self._config.socket)
+        self._session = SessionFile(self._config.private)
+        self._waiting = False
+        self._stop_at: float | None = None
+        self._beat_at = 0.0
+        self._told: set[Outcome] = set()
+
+    def run(self) -> None:
+        """Check that the cage works, then serve mail until told to stop.
+
+        Raises Conflict if another harness runs this agent, HyperhiveError if the cage or Claude Code does not start.
+        """
+        with _lock(self._config.private / "harness.lock"):
+            self._check_cage()
+            restarted = True
+            while self._stop_at is None:
+                batch = self._idle(restarted=restarted)
+                restarted = batch is not None and not self._serve(batch)
+
+    def terminate(self, signum: int, frame: FrameType | None) -> None:
+        """The SIGTERM handler: end at once if idle; else after the turn, at most `drain` seconds later; twice: now."""
+        again = self._stop_at is not None
+        self._stop_at = time.monotonic() + (0 if again else self._config.drain)
+        if self._waiting:
+            raise StopRequested
+
+    def _check_cage(self) -> None:
+        argv = [*in_cage(self._config, {}), self._config.claude, "--version"]
+        with process.Popen(argv, stdin=process.DEVNULL, stdout=process.PIPE, stderr=process.PIPE) as child:
+            out, err = child.communicate(timeout=60)
+        if child.returncode != 0:
+            said = (err or out).decode(errors="replace").strip().splitlines()[-1:] or ["no message"]
+            raise HyperhiveError(f"the cage does not start (exit {child.returncode}): {said[0]}")
+
+    def _idle(self, *, restarted: bool) -> list[dict[str, Any]] | None:
+        """Say that we live and wait for mail; None if none came in time or the core is away."""
+        self._waiting = True
+        try:
+            self._heartbeat("idle")
+            lease = self._config.settings.session.turnTimeout + LEASE_MARGIN
+            return self._client.recv(HEARTBEAT, lease=lease, restarted=restarted) or None
+        except Unavailable as error:
+            _say(f"{error}; trying again")
+            self._pause(1.0 + random.random())  # noqa: S311  (jitter, not a secret)
+            return None
+        except StopRequested:
+            return None
+        finally:
+            self._waiting = False
+
+    def _heartbeat(self, state: str) -> None:
+        self._client.heartbeat(self._config.generation, state, os.getpid())
+        self._beat_at = time.monotonic()
+
+    def _serve(self, batch: list[dict[str, Any]]) -> bool:
+        """Run turns over the batch until it is done with; True if it is acknowledged.
+
+        False gives it back: it comes again with its attempt counted, and in the end becomes a dead letter.
+        """
+        failures: dict[Outcome, int] = {}
+        while self._stop_at is None:
+            verdict = self._turn(batch)
+            if verdict.outcome in FINAL:
+                self._finish(batch, verdict)
+                return True
+            if verdict.outcome is Outcome.INTERRUPTED:
+                return False
+            failures[verdict.outcome] = failures.get(verdict.outcome, 0) + 1
+            if not self._answer(verdict, failures[verdict.outcome]):
+                if verdict.outcome is Outcome.OVERFLOW:
+                    self._finish(batch, verdict)
+                    return True
+                return False
+        return False
+
+    def _answer(self, verdict: Verdict, count: int) -> bool:
+        """What a failure gets, the `count`th time in a row; True: try the batch again now."""
+        match verdict.outcome:
+            case Outcome.OVERFLOW | Outcome.NO_SESSION:
+                self._session.forget()
+                return count < 2
+            case Outcome.USAGE_LIMIT:
+                self._tell_once(verdict)
+                self._pause(300)
+            case Outcome.NOT_LOGGED_IN:
+                self._tell_once(verdict)
+                self._pause(60)
+            case Outcome.UNREACHABLE:
+                self._pause(min(2.0**count, 300) * (0.5 + random.random() / 2))  # noqa: S311
+            case _:
+                self._pause(count)
+                return count < TRIES
+        return True
+
+    def _finish(self, batch: list[dict[str, Any]], verdict: Verdict) -> None:
+        self._told.clear()
+        self._with_core(lambda: self._client.ack([message["id"] for message in batch]))
+        if verdict.outcome is not Outcome.COMPLETED:
+            self._tell(f"A turn ended with {verdict.outcome}: {verdict.detail}. Its mail is not tried again.")
+
+    def _turn(self, batch: list[dict[str, Any]]) -> Verdict:
+        """One turn over the batch, recorded at the core."""
+        self._config = self._config.refreshed(self._path)
+        config, session = self._config, self._session.current()
+        notes = notes_prompt(config.settings, config.state) if session.fresh else ""
+        ids = [message["id"] for message in batch]
+        turn = self._with_core(lambda: self._client.begin_turn(ids, session.id, config.settings.model, config.generation))
+        self._beat_at = 0.0
+        hooks = TurnHooks(lines=lambda lines: self._hand_on(turn, lines), tick=self._tick)
+        try:
+            verdict, events = run_turn(config, session, notes + mail_prompt(batch), hooks)
+        except OSError as error:
+            verdict, events = Verdict(Outcome.CRASHED, str(error)), Events()
+        if events.init is not None and verdict.outcome is not Outcome.NO_SESSION:
+            self._session.keep(session)
+        self._end_turn(turn, verdict, events)
+        return verdict
+
+    def _end_turn(self, turn: int, verdict: Verdict, events: Events) -> None:
+        self._with_core(
+            lambda: self._client.end_turn(
+                turn, outcome=verdict.outcome, detail=verdict.detail, usage=events.usage, cost_usd=events.cost_usd
+            )
+        )
+
+    def _tick(self) -> bool:
+        """Once a second in a turn: the heartbeat, and whether the turn must end."""
+        if time.monotonic() - self._beat_at > HEARTBEAT:
+            try:
+                self._heartbeat("turn")
+            except HyperhiveError as error:
+                _say(f"no heartbeat: {error}")
+                self._beat_at = time.monotonic()
+        return self._stop_at is not None and time.monotonic() >= self._stop_at
+
+    def _hand_on(self, turn: int, lines: bytes) -> None:
+        """Events are for watching; a core that is away must not end the turn."""
+        try:
+            self._client.add_events(turn, lines)
+        except HyperhiveError as error:
+            _say(f"events of turn {turn} were not stored: {error}")
+
+    def _with_core(self, call: Any) -> Any:  # noqa: ANN401  (what `call` gives)
+        """Make a call that must not be lost: while the core is away, wait for it (until told to stop)."""
+        while True:
+            try:
+                return call()
+            except Unavailable as error:
+                if self._stop_at is not None:
+                    raise
+                _say(f"{error}; trying again")
+                self._pause(1.0 + random.random())  # noqa: S311
+
+    def _tell_once(self, verdict: Verdict) -> None:
+        if verdict.outcome not in self._told:
+            self._told.add(verdict.outcome)
+            self._tell(f"I cannot think: {verdict.outcome} ({verdict.detail}). My mail waits; I keep trying.")
+
+    def _tell(self, text: str) -> None:
+        try:
+            self._client.send("operator", text)
+        except HyperhiveError as error:
+            _say(f"the operator could not be told ({error}): {text}")
+
+    def _pause(self, seconds: float) -> None:
+        """Wait, with heartbeats, but not past a request to stop."""
+        until = time.monotonic() + seconds
+        while self._stop_at is None and time.monotonic() < until:
+            time.sleep(min(0.2, max(0.0, until - time.monotonic())))
+            if seconds > HEARTBEAT:
+                self._tick()
+
+
+def _lock(path: Path) -> IO[str]:
+    """Hold the lock of this agent's harness until the file is closed. Raises Conflict."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file = path.open("a")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        raise Conflict(f"another harness runs this agent ({path} is locked)") from error
+    return file
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def debug_recv(config: HarnessConfig, *, most: int) -> str:
+    """What waits, as JSON lines; it is leased for a second only."""
+    found = HarnessClient(config.socket).recv(0, most=most, lease=1)
+    return "\n".join(json.dumps(message) for message in found)
+
+
+def check_role(config: HarnessConfig, role: str) -> None:
+    """Raises BadInput if the settings are not of that role."""
+    if config.settings.role != role:
+        program = "hive-m1nd" if role == "agent" else "hive-ag3nt"
+        raise BadInput(f"{config.settings.name} is of role {config.settings.role}; start it with {program}")

@@ -1,0 +1,98 @@
+"""How a turn ended, judged from its events: never by exit code or `subtype`, which say success for failures too."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Outcome(StrEnum):
+    """The names of a turn's ends; each failure has its own answer in the loop."""
+
+    COMPLETED = "completed"
+    OVERFLOW = "context_overflow"
+    USAGE_LIMIT = "usage_limit"
+    NOT_LOGGED_IN = "not_logged_in"
+    UNREACHABLE = "model_unreachable"
+    REFUSED = "model_refused"
+    MAX_TURNS = "max_turns"
+    TIMEOUT = "turn_timeout"
+    INTERRUPTED = "interrupted"
+    NO_MCP = "mcp_not_connected"
+    NO_SESSION = "session_lost"
+    CRASHED = "claude_crashed"
+
+
+@dataclass
+class Events:
+    """What the judge keeps of a turn's stream."""
+
+    init: dict[str, Any] | None = None
+    results: list[dict[str, Any]] = field(default_factory=list)
+
+    def take(self, event: dict[str, Any]) -> None:
+        """Look at one event."""
+        if event.get("type") == "system" and event.get("subtype") == "init":
+            self.init = event
+        elif event.get("type") == "result":
+            self.results.append(event)
+
+    @property
+    def usage(self) -> dict[str, Any]:
+        """Tokens of all results, by Claude Code's names."""
+        total: dict[str, Any] = {}
+        for result in self.results:
+            for name, value in (result.get("usage") or {}).items():
+                if isinstance(value, int) and not isinstance(value, bool):
+                    total[name] = total.get(name, 0) + value
+        return total
+
+    @property
+    def cost_usd(self) -> float | None:
+        """The process's cost; the last result holds the sum."""
+        return self.results[-1].get("total_cost_usd") if self.results else None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """An outcome and its detail in one line."""
+
+    outcome: Outcome
+    detail: str = ""
+
+
+def judge(events: Events, stderr: str) -> Verdict:
+    """The verdict on a turn that ended by itself."""
+    if not events.results:
+        text = stderr.strip().splitlines()[-1:] or ["no result and no message"]
+        lost = "No conversation found" in stderr or "already in use" in stderr
+        return Verdict(Outcome.NO_SESSION if lost else Outcome.CRASHED, text[0][:500])
+    if events.init is not None and not _hive_connected(events.init):
+        return Verdict(Outcome.NO_MCP, "Claude Code could not reach the hive's tools")
+    last = events.results[-1]
+    if not last.get("is_error"):
+        return Verdict(Outcome.COMPLETED)
+    return Verdict(_failure(last), str(last.get("result") or last.get("errors") or last.get("subtype"))[:500])
+
+
+def _hive_connected(init: dict[str, Any]) -> bool:
+    return any(
+        server.get("name") == "hive" and server.get("status") == "connected" for server in init.get("mcp_servers") or []
+    )
+
+
+def _failure(result: dict[str, Any]) -> Outcome:
+    status = result.get("api_error_status")
+    reason = result.get("terminal_reason")
+    words = f"{result.get('result')} {result.get('errors')}".lower()
+    checks = {
+        Outcome.NO_SESSION: "no conversation found" in words,
+        Outcome.OVERFLOW: reason in ("prompt_too_long", "blocking_limit", "image_error") or status == 413,
+        Outcome.INTERRUPTED: reason in ("aborted_tools", "aborted_streaming"),
+        Outcome.MAX_TURNS: result.get("subtype") == "error_max_turns",
+        Outcome.NOT_LOGGED_IN: status == 401 or "not logged in" in words or "invalid api key" in words,
+        Outcome.USAGE_LIMIT: status == 429 or "usage limit" in words or "limit reached" in words,
+        Outcome.REFUSED: status in (400, 403, 404),
+    }
+    return next((outcome for outcome, holds in checks.items() if holds), Outcome.UNREACHABLE)

@@ -1,0 +1,68 @@
+"""The words that a turn starts with: the batch of mail as one prompt, and what is appended to the system prompt."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+from hyperhive.settings import Role, Settings
+
+_ALL = """\
+You are {name}, {role} of a hyperhive: several Claude Code agents on one host, each in its own container, working for a
+human operator. Your working directory is /state/work; what you write there is kept.
+
+Each prompt is mail, one message or several, each under a header `[from NAME, message N]`. `system` is the hive itself.
+Nobody reads what you say in the turn: to answer or to report, call the tool mcp__hive__send (to an agent, or to
+`operator`). Not every message needs an answer; do not thank for thanks.
+
+You may run only the commands that your host allows. Use plain commands, one step a call: no $(…), no variables, no
+`cd … &&`. If a command is denied, do not look for a way around it: tell the manager (or, if you are the manager, the
+operator) which command you need and why."""
+
+_MANAGER = """
+You are the manager. The configuration of agent NAME is the git repository /hive/agents/NAME/config; its agent.nix sets
+hyperhive.agent.* and nothing else. To change an agent: edit its agent.nix as little as needed, commit with
+`git -C /hive/agents/NAME/config commit -am "…"`, find the hash with `git -C /hive/agents/NAME/config rev-parse HEAD`, and
+call mcp__hive__request_apply_commit with the full hash and the reason. The operator then approves or denies it; you get
+mail from `system` with the event apply_result when it is over. Do not wait for it in your turn."""
+
+
+def system_prompt(settings: Settings) -> str:
+    """What is appended to Claude Code's system prompt in every turn."""
+    manager = settings.role is Role.MANAGER
+    text = _ALL.format(name=settings.name, role="the manager" if manager else "an agent")
+    parts = [text + (_MANAGER if manager else ""), settings.prompt.strip()]
+    return "\n\n".join(part for part in parts if part)
+
+
+def mail_prompt(messages: list[dict[str, Any]]) -> str:
+    """The batch as one prompt. It begins with a bracket, so that no message is taken for a slash command."""
+    return "\n\n".join(_message(message) for message in messages)
+
+
+def _message(message: dict[str, Any]) -> str:
+    answers = f", answers message {message['reply_to']}" if message["reply_to"] else ""
+    again = f", delivery {message['attempts']}" if message["attempts"] > 1 else ""
+    return f"[from {message['sender']}, message {message['id']}{answers}{again}]\n{message['body']}"
+
+
+def notes_prompt(settings: Settings, state: Path) -> str:
+    """notes.md for the first prompt of a session, cut to its bound; empty if there is none."""
+    data = _read_regular(state / "notes.md", settings.notes.maxBytes + 1) if settings.notes.enable else b""
+    text = data[: settings.notes.maxBytes].decode(errors="replace").strip()
+    if not text:
+        return ""
+    cut = "\n[cut here: the file is longer]" if len(data) > settings.notes.maxBytes else ""
+    return f"[your notes, /state/notes.md]\n{text}{cut}\n\n"
+
+
+def _read_regular(path: Path, limit: int) -> bytes:
+    """The file's first bytes; empty for anything but a regular file, since the agent may put a link or a pipe there."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return b""
+    with open(descriptor, "rb") as file:  # noqa: PTH123  (a descriptor)
+        return file.read(limit) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""

@@ -1,0 +1,197 @@
+"""One turn: one Claude Code process in a cage, from the prompt to the verdict, with its events handed on as they come."""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+
+from hyperhive import process
+from hyperhive.harness.claude import MODEL_PORT, command, environment
+from hyperhive.harness.config import HarnessConfig
+from hyperhive.harness.outcome import Events, Outcome, Verdict, judge
+from hyperhive.harness.session import Session
+
+TICK = 1.0  # seconds between looks at the clock
+INTERRUPT_TIME = 2.0
+MAX_LINE = 8 * 1024 * 1024
+MAX_STDERR = 64 * 1024
+MAX_BATCH = 512 * 1024
+
+
+@dataclass(frozen=True)
+class TurnHooks:
+    """What the loop wants of a running turn: `lines` takes NDJSON, `tick` is called each second and answers whether
+    the turn must end now."""
+
+    lines: Callable[[bytes], None]
+    tick: Callable[[], bool]
+
+
+@dataclass
+class _Pipes:
+    """What has been read of a turn's outputs."""
+
+    hooks: TurnHooks
+    events: Events = field(default_factory=Events)
+    partial: bytes = b""
+    stderr: bytes = b""
+
+    def take_stdout(self, data: bytes) -> None:
+        """Cut the stream into lines, look at each and hand them on together."""
+        *lines, self.partial = (self.partial + data).split(b"\n")
+        if len(self.partial) > MAX_LINE:
+            self.partial = b""
+        for line in lines:
+            self._look(line)
+        for batch in _batches([line for line in lines if line.strip()]):
+            self.hooks.lines(batch)
+
+    def _look(self, line: bytes) -> None:
+        try:
+            event = json.loads(line)
+        except ValueError:
+            return
+        if isinstance(event, dict):
+            self.events.take(event)
+
+
+def _batches(lines: list[bytes]) -> Iterator[bytes]:
+    """Lines joined to NDJSON of at most about MAX_BATCH bytes; a longer line is replaced by a note of its size."""
+    batch: list[bytes] = []
+    size = 0
+    for line in lines:
+        short = line if len(line) <= MAX_BATCH else json.dumps({"type": "oversized", "bytes": len(line)}).encode()
+        if batch and size + len(short) > MAX_BATCH:
+            yield b"\n".join(batch)
+            batch, size = [], 0
+        batch.append(short)
+        size += len(short)
+    if batch:
+        yield b"\n".join(batch)
+
+
+def run_turn(config: HarnessConfig, session: Session, prompt: str, hooks: TurnHooks) -> tuple[Verdict, Events]:
+    """Run one turn to its end. When it returns, no process of it is left.
+
+    Raises Unavailable if the cage itself cannot be started.
+    """
+    deadline = time.monotonic() + config.settings.session.turnTimeout
+    pipes = _Pipes(hooks)
+    with tempfile.TemporaryFile() as stdin:
+        stdin.write(prompt.encode(errors="replace"))
+        stdin.seek(0)
+        child = process.Popen(
+            argv(config, session), stdin=stdin, stdout=process.PIPE, stderr=process.PIPE,
+            env={"PATH": os.environ.get("PATH", os.defpath)}, start_new_session=True,
+        )  # fmt: skip
+    try:
+        ended = _pump(child, pipes, deadline)
+    finally:
+        child.kill()
+        child.wait()
+        for pipe in (child.stdout, child.stderr):
+            assert pipe
+            pipe.close()
+    if ended is not None:
+        return ended, pipes.events
+    return judge(pipes.events, pipes.stderr.decode(errors="replace")), pipes.events
+
+
+def argv(config: HarnessConfig, session: Session) -> list[str]:
+    """The whole command: the cage, the environment, the relay to the model, Claude Code."""
+    variables = {**environment(config.settings), "PORT": str(MODEL_PORT)}
+    return [
+        *in_cage(config, variables),
+        *("sh", "-c", _script(), "hive-turn"),
+        *command(config.claude, config.settings, session),
+    ]
+
+
+def in_cage(config: HarnessConfig, variables: dict[str, str]) -> list[str]:
+    """The argv prefix that runs a command in the agent's cage with these variables."""
+    return [*config.cage, "env", *(f"{name}={value}" for name, value in variables.items())]
+
+
+def _script() -> str:
+    return resources.files("hyperhive").joinpath("harness/turn.sh").read_text()
+
+
+def _pump(child: process.Popen[bytes], pipes: _Pipes, deadline: float) -> Verdict | None:
+    """Read both outputs to their end. Returns a verdict if the turn had to be ended from here."""
+    ended: Verdict | None = None
+    next_tick = 0.0
+    with selectors.DefaultSelector() as selector:
+        assert child.stdout and child.stderr
+        selector.register(child.stdout, selectors.EVENT_READ)
+        selector.register(child.stderr, selectors.EVENT_READ)
+        while selector.get_map():
+            for key, _ in selector.select(TICK):
+                _read(selector, key, pipes, child)
+            if time.monotonic() < next_tick or ended is not None:
+                continue
+            next_tick = time.monotonic() + TICK
+            ended = _must_end(pipes.hooks, deadline)
+            if ended is not None:
+                _interrupt(child)
+    return ended
+
+
+def _read(
+    selector: selectors.BaseSelector, key: selectors.SelectorKey, pipes: _Pipes, child: process.Popen[bytes]
+) -> None:
+    data = os.read(key.fd, 65536)
+    if not data:
+        selector.unregister(key.fileobj)
+    elif key.fileobj is child.stdout:
+        pipes.take_stdout(data)
+    else:
+        pipes.stderr = (pipes.stderr + data)[-MAX_STDERR:]
+
+
+def _must_end(hooks: TurnHooks, deadline: float) -> Verdict | None:
+    if hooks.tick():
+        return Verdict(Outcome.INTERRUPTED, "the harness was told to stop")
+    if time.monotonic() > deadline:
+        return Verdict(Outcome.TIMEOUT, "the turn took longer than session.turnTimeout")
+    return None
+
+
+def _interrupt(child: process.Popen[bytes]) -> None:
+    """SIGINT to Claude Code, which ends its own children; after a moment the whole cage."""
+    for pid in claude_processes(child.pid):
+        _signal(pid, signal.SIGINT)
+    deadline = time.monotonic() + INTERRUPT_TIME
+    while child.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    child.kill()
+
+
+def _signal(pid: int, number: int) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        pass
+
+
+def claude_processes(root: int) -> list[int]:
+    """The pids of `claude` processes below the process `root`, from /proc."""
+    parents: dict[int, tuple[int, str]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                name, rest = (entry / "stat").read_text(errors="replace").split("(", 1)[1].rsplit(")", 1)
+            except (OSError, IndexError, ValueError):
+                continue
+            parents[int(entry.name)] = (int(rest.split()[1]), name)
+    below = {root}
+    while grown := {pid for pid, (parent, _) in parents.items() if parent in below} - below:
+        below |= grown
+    return sorted(pid for pid in below if pid in parents and parents[pid][1] == "claude")

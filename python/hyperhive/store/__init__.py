@@ -1,0 +1,1 @@
+"""The hive's SQLite database: one thread owns the connection, the other modules are functions of it."""

@@ -1,0 +1,116 @@
+"""Turns and their events, as the harness reports them. Functions of a connection; they never commit."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hyperhive.errors import NotFound
+
+MAX_EVENTS = 5000  # of one turn; a turn of 80 model calls has a few hundred
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One run of the model over a batch of messages. `outcome` is None while it runs."""
+
+    id: int
+    agent: str
+    generation: int
+    model: str
+    session_id: str
+    message_ids: list[int]
+    started_at: float
+    ended_at: float | None
+    outcome: str | None
+    detail: str | None
+    usage: dict[str, Any] | None
+    cost_usd: float | None
+
+    def view(self) -> dict[str, Any]:
+        """The JSON object that the sockets show."""
+        return dict(self.__dict__)
+
+
+_COLUMNS = (
+    "id, agent, generation, model, session_id, message_ids, started_at, ended_at, outcome, detail, usage, cost_usd"
+)
+
+
+def _turn(row: tuple[Any, ...]) -> Turn:
+    values = dict(zip(Turn.__dataclass_fields__, row, strict=True))
+    values["message_ids"] = json.loads(values["message_ids"])
+    values["usage"] = None if values["usage"] is None else json.loads(values["usage"])
+    return Turn(**values)
+
+
+def begin(
+    connection: sqlite3.Connection, agent: str, generation: int, model: str, session_id: str, message_ids: Sequence[int]
+) -> int:
+    """Record that a turn began; a turn of the same agent that never ended did not survive: it is closed as `lost`."""
+    now = time.time()
+    connection.execute(
+        "UPDATE turns SET ended_at = ?, outcome = 'lost' WHERE agent = ? AND ended_at IS NULL", (now, agent)
+    )
+    cursor = connection.execute(
+        "INSERT INTO turns (agent, generation, model, session_id, message_ids, started_at) VALUES (?, ?, ?, ?, ?, ?)",
+        (agent, generation, model, session_id, json.dumps(list(message_ids)), now),
+    )
+    assert cursor.lastrowid is not None
+    return cursor.lastrowid
+
+
+def get(connection: sqlite3.Connection, agent: str, turn: int) -> Turn:
+    """That turn of that agent. Raises NotFound."""
+    row = connection.execute(
+        f"SELECT {_COLUMNS} FROM turns WHERE id = ? AND agent = ?",  # noqa: S608
+        (turn, agent),
+    ).fetchone()
+    if row is None:
+        raise NotFound(f"{agent} has no turn {turn}")
+    return _turn(row)
+
+
+def add_events(connection: sqlite3.Connection, turn: int, events: Sequence[str]) -> int:
+    """Store JSON lines of a turn and return how many were stored (a turn keeps at most MAX_EVENTS)."""
+    (seq,) = connection.execute("SELECT coalesce(max(seq), 0) FROM turn_events WHERE turn = ?", (turn,)).fetchone()
+    kept = events[: max(0, MAX_EVENTS - seq)]
+    connection.executemany(
+        "INSERT INTO turn_events (turn, seq, event) VALUES (?, ?, ?)",
+        [(turn, seq + 1 + index, event) for index, event in enumerate(kept)],
+    )
+    return len(kept)
+
+
+def end(
+    connection: sqlite3.Connection,
+    turn: int,
+    *,
+    outcome: str,
+    detail: str | None,
+    usage: dict[str, Any] | None,
+    cost_usd: float | None,
+) -> None:
+    """Record how a turn ended."""
+    connection.execute(
+        "UPDATE turns SET ended_at = ?, outcome = ?, detail = ?, usage = ?, cost_usd = ? WHERE id = ?",
+        (time.time(), outcome, detail, json.dumps(usage) if usage is not None else None, cost_usd, turn),
+    )
+
+
+def last_for(connection: sqlite3.Connection, agent: str) -> Turn | None:
+    """The agent's newest turn."""
+    row = connection.execute(
+        f"SELECT {_COLUMNS} FROM turns WHERE agent = ? ORDER BY id DESC LIMIT 1",  # noqa: S608
+        (agent,),
+    ).fetchone()
+    return _turn(row) if row else None
+
+
+def events_of(connection: sqlite3.Connection, turn: int) -> list[str]:
+    """The turn's events as JSON lines, in order."""
+    return [row[0] for row in connection.execute("SELECT event FROM turn_events WHERE turn = ? ORDER BY seq", (turn,))]
