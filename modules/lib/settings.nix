@@ -48,4 +48,5 @@ in
 if unknown != [ ] then
   throw "hive.toml: unknown key ${builtins.head unknown}"
 else
-  { schema = 1; } // overlaid
+  # What agent.nix says is checked even where an override hides it.
+  builtins.deepSeq judged ({ schema = 1; } // overlaid)

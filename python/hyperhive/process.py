@@ -140,10 +140,10 @@ async def _communicate(
         size = 0
         while chunk := await pipe.read(65536):
             size += len(chunk)
-            if size > limit:
+            if size <= limit:
+                chunks.append(chunk)
+            else:  # read on to the end, or the pipe's transport would never be closed
                 _kill_group(process.pid)
-                break
-            chunks.append(chunk)
         return b"".join(chunks)
 
     async with asyncio.TaskGroup() as group:

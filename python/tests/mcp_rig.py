@@ -56,9 +56,7 @@ class Letters:
     def __init__(self) -> None:
         self.sent: list[Letter] = []
 
-    async def send(
-        self, sender: str, to: str, body: str, *, reply_to: int | None = None, kind: str = "mail"
-    ) -> int:
+    async def send(self, sender: str, to: str, body: str, *, reply_to: int | None = None, kind: str = "mail") -> int:
         if to not in ("worker", "boss", "operator"):
             raise NotFound(f"there is no agent {to!r}")
         self.sent.append(Letter(len(self.sent) + 1, sender, to, body, reply_to, kind))
@@ -206,8 +204,8 @@ class Rig:
 
 
 @asynccontextmanager
-async def rig(directory: Path) -> AsyncIterator[Rig]:
-    """Sockets of `worker`, an agent, and `boss`, a manager."""
+async def rig(directory: Path, *, deadline: float = 20) -> AsyncIterator[Rig]:
+    """Sockets of `worker`, an agent, and `boss`, a manager; a test has `deadline` seconds."""
     hive, letters = Hive(directory), Letters()
     tools = HiveTools(letters, hive)
     listener = McpListener(tools)
@@ -216,7 +214,7 @@ async def rig(directory: Path) -> AsyncIterator[Rig]:
         hive.state_dir(agent).mkdir()
         await listener.listen(made.path(agent), agent)
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(deadline):
             yield made
     finally:
         await listener.close_all()

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from hyperhive.cli.common import AgentName, AgentNames, AsJson, Yes, ask, client, directory
-from hyperhive.cli.output import ago, clean, fields, print_json, table
-from hyperhive.errors import BadInput, HyperhiveError, Unavailable
+from hyperhive.cli.output import ago, clean, fields, line, print_json, table
+from hyperhive.errors import BadInput, Unavailable
 
 app = typer.Typer(help="The agents: list, create, start, stop, look inside.", no_args_is_help=True)
 
@@ -113,9 +113,7 @@ def _generations(agent: dict[str, Any]) -> None:
 def create(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME")],
-    role: Annotated[
-        RoleName, typer.Option(help="A manager may request applies; a hive has one.")
-    ] = RoleName.AGENT,
+    role: Annotated[RoleName, typer.Option(help="A manager may request applies; a hive has one.")] = RoleName.AGENT,
     source: Annotated[
         Path | None,
         typer.Option("--from", metavar="DIR", help="A directory with its agent.nix [default: a small one]."),
@@ -148,25 +146,22 @@ def restart(ctx: typer.Context, names: AgentNames) -> None:
 
 
 def _said(agent: dict[str, Any]) -> None:
-    print(
-        f"{clean(agent['name'])}: {_state(agent)}, generation {agent['generation']}, model {clean(agent['model'])}"
-    )
+    told = f"{_state(agent)}, generation {agent['generation']}, model {agent['model']}"
+    print(line(f"{agent['name']}: {told}"))
 
 
 @app.command()
 def destroy(
     ctx: typer.Context,
     name: AgentName,
-    purge: Annotated[bool, typer.Option(help="Remove its state, config and applied flake too.")] = False,
+    purge: Annotated[bool, typer.Option("--purge", help="Remove its state, config and applied flake too.")] = False,
     yes: Yes = False,
 ) -> None:
     """Stop and forget an agent. Its files stay, for an agent of that name to come, unless --purge."""
     core = client(ctx)
     if purge and not yes:
         core.agent(name)
-        typed = ask(
-            f"This removes everything that {name} ever wrote. Type its name to go on:", "give --yes to purge"
-        )
+        typed = ask(f"This removes everything that {name} ever wrote. Type its name to go on:", "give --yes to purge")
         if typed != name:
             raise BadInput(f"that is not {name}'s name; nothing was done")
     core.destroy(name, purge=purge)
@@ -198,17 +193,15 @@ def shell(ctx: typer.Context, name: AgentName) -> None:
 def model(
     ctx: typer.Context,
     name: AgentName,
-    to: Annotated[
-        str | None, typer.Argument(metavar="[MODEL]", help="An alias or full id; none: show it.")
-    ] = None,
+    to: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="An alias or full id; none: show it.")] = None,
     reset: Annotated[bool, typer.Option("--reset", help="Take the override away.")] = False,
 ) -> None:
     """Show an agent's model, or override it from its next turn on."""
     if to is not None and reset:
-        raise HyperhiveError("give a model or --reset, not both")
+        raise BadInput("give a model or --reset, not both")
     core = client(ctx)
     if to is not None or reset:
         _said(core.set_model(name, to))
         return
     agent = core.agent(name)
-    print(f"{clean(str(agent['model']))}{' (override)' if 'model' in agent['overrides'] else ''}")
+    print(f"{line(str(agent['model']))}{' (override)' if 'model' in agent['overrides'] else ''}")

@@ -27,9 +27,7 @@ from hyperhive.errors import BadInput, Conflict, Rejected, Unavailable
 if TYPE_CHECKING:
     from hyperhive.client import Client
 
-app = typer.Typer(
-    help="Proposals: request, look at, approve or deny a change; roll back.", no_args_is_help=True
-)
+app = typer.Typer(help="Proposals: request, look at, approve or deny a change; roll back.", no_args_is_help=True)
 
 _CHECKING = frozenset({"requested"})
 _APPLYING = frozenset({"approved", "building", "activating"})
@@ -51,9 +49,8 @@ Wait = Annotated[
 def request(
     ctx: typer.Context,
     agent: AgentName,
-    commit: Annotated[
-        str, typer.Argument(metavar="COMMIT", help="A full or abbreviated hash; no branch name.")
-    ],
+    commit: Annotated[str, typer.Argument(metavar="COMMIT", help="A full or abbreviated hash; no branch name.")],
+    *,
     reason: Annotated[str, typer.Option("--reason", "-r", help="What it is for, in a sentence.")],
     wait: Wait = None,
     as_json: AsJson = False,
@@ -134,9 +131,7 @@ def _not_decidable(proposal: dict[str, Any]) -> str:
     if state in _CHECKING:
         return f"proposal {number} is still being checked; look again in a moment"
     why = proposal["error"] or proposal["decision"]
-    return (
-        f"proposal {number} is {state}{f' ({line(why)})' if why else ''}; only a checked one can be approved"
-    )
+    return f"proposal {number} is {state}{f' ({line(why)})' if why else ''}; only a checked one can be approved"
 
 
 @app.command()

@@ -37,9 +37,7 @@ def complete_proposals(ctx: typer.Context, incomplete: str) -> list[str]:
 
 def complete_open_proposals(ctx: typer.Context, incomplete: str) -> list[str]:
     """The ids of the proposals that wait for the operator."""
-    return _complete(
-        ctx, incomplete, lambda core: [str(row["id"]) for row in core.proposals(state="checked")]
-    )
+    return _complete(ctx, incomplete, lambda core: [str(row["id"]) for row in core.proposals(state="checked")])
 
 
 def complete_messages(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -53,7 +51,7 @@ def _complete(ctx: typer.Context, incomplete: str, names: Callable[[Client], lis
     try:
         socket = find_socket(ctx.find_root().params.get("socket"))
         found = names(Client(socket, timeout=COMPLETION_TIMEOUT))
-    except Exception:  # noqa: BLE001  (completion has nowhere to complain)
+    except Exception:  # completion has nowhere to complain
         return []
     return [name for name in found if name.startswith(incomplete)]
 

@@ -1,7 +1,7 @@
 """How things are printed: tables, times, JSON; and agents' text so that it cannot drive the terminal.
 
-Whatever an agent wrote (mail, reasons, diffs, logs) goes through `clean` or `line`. What they escape stands there
-visibly, as `\\x1b` or `\\u202e`.
+Whatever an agent wrote (mail, reasons, diffs, logs) goes through `clean` or `line`. What they escape stands
+there visibly, as `\\x1b` or `\\u202e`.
 """
 
 from __future__ import annotations
@@ -17,9 +17,7 @@ from typing import Any
 
 # Control, format (bidi, zero width), surrogate, private use, line and paragraph separators (UAX #44).
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
-_TIMES = frozenset(
-    {"at", "created_at", "updated_at", "sent_at", "read_at", "started_at", "ended_at", "dead_at"}
-)
+_TIMES = frozenset({"at", "created_at", "updated_at", "sent_at", "read_at", "started_at", "ended_at", "dead_at"})
 _OPAQUE = frozenset({"settings", "overrides", "detail", "before", "after", "body"})
 _GAP = "  "
 

@@ -124,9 +124,7 @@ def _own_tree(checkout: Path | None) -> Path:
     named = os.environ.get("HYPERHIVE_FLAKE")
     tree = checkout or (Path(named) if named else Path(__file__).resolve().parents[3])
     if not (tree / "modules/lib/host-flake/flake.nix").is_file():
-        raise Unavailable(
-            f"{tree} does not hold hyperhive's modules; let HYPERHIVE_FLAKE name a tree that does"
-        )
+        raise Unavailable(f"{tree} does not hold hyperhive's modules; let HYPERHIVE_FLAKE name a tree that does")
     return tree
 
 

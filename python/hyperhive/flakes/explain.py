@@ -30,7 +30,9 @@ _MEANINGS = (
     (re.compile(r"access to URI '([^']*)' is forbidden"), _FETCH),
     (re.compile(r"unable to download '([^']*)'"), _FETCH),
     (re.compile(r"fetch\w* (?:unlocked input|.* without a locked) '([^']*)'"), _FETCH),
-    (re.compile(r"'(fetch\w+)' (?:requires|is not allowed)|cannot call '(getFlake)' on unlocked"), _FETCH),
+    (re.compile(r"cannot call 'getFlake' on unlocked flake reference '([^']*)'"), _FETCH),
+    (re.compile(r"NAR hash mismatch in input '([^']*)'"), _FETCH),
+    (re.compile(r"'(fetch\w+)' (?:requires|is not allowed)"), _FETCH.replace("fetch {0}", "use builtins.{0}")),
     (
         re.compile(r"cannot build '(?:/nix/store/[0-9a-z]{32}-)?([^']*)' during evaluation"),
         "may not build {0} to read its result: import from derivation is off; write the value itself",

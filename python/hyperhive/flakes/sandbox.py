@@ -43,7 +43,7 @@ class Sandbox:
         limits = self.limits
         argv = [find("prlimit", HINT.format(package="util-linux"))]
         argv += [f"--as={limits.memory}", f"--cpu={limits.cpu}:{limits.cpu + 1}", "--core=0"]
-        argv += [find("bwrap", HINT.format(package="bubblewrap")), "--die-with-parent", "--new-session"]
+        argv += [find("bwrap", HINT.format(package="bubblewrap")), "--die-with-parent"]
         argv += [f"--unshare-{namespace}" for namespace in _NAMESPACES]
         if self.owner is None:
             argv += ["--unshare-user", "--disable-userns", "--uid", "1000", "--gid", "1000"]

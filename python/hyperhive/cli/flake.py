@@ -1,0 +1,64 @@
+"""`hyperhive flake`: applied flakes without a running core."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hyperhive.cli.agent import RoleName
+from hyperhive.cli.common import AsJson, directory
+from hyperhive.cli.output import line, print_json
+
+if TYPE_CHECKING:
+    from hyperhive.flakes.check import Check
+
+app = typer.Typer(help="Agents' flakes: make one, check one (no core needed).", no_args_is_help=True)
+
+
+@app.command()
+def generate(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The agent's name.")],
+    source: Annotated[Path, typer.Option("--from", metavar="DIR", help="The directory with its agent.nix.")],
+    into: Annotated[Path, typer.Option("--into", metavar="DIR", help="A new or empty directory.")],
+    role: Annotated[RoleName, typer.Option()] = RoleName.AGENT,
+) -> None:
+    """Write the flake that an agent would run, as a git repository with the tag generation/1."""
+    import asyncio  # noqa: PLC0415
+
+    from hyperhive.flakes.applied import HiveFile  # noqa: PLC0415
+    from hyperhive.flakes.check import generate as write  # noqa: PLC0415
+    from hyperhive.settings import check_name  # noqa: PLC0415
+
+    hive = HiveFile(check_name(name), role.value)
+    commit = asyncio.run(write(into.absolute(), hive, directory(source)))
+    print(f"{line(str(into))}: {line(name)} as generation/1, {commit[:12]}")
+
+
+@app.command()
+def check(
+    path: Annotated[Path, typer.Argument(metavar="DIR", help="An applied flake, or a directory with an agent.nix.")],
+    as_json: AsJson = False,
+) -> None:
+    """Evaluate an agent's flake as a proposal would be; exit code 1 if it would be rejected."""
+    import asyncio  # noqa: PLC0415
+
+    from hyperhive.flakes.check import check_directory  # noqa: PLC0415
+
+    found = asyncio.run(check_directory(directory(path)))
+    if as_json:
+        print_json(found.to_json())
+    else:
+        _say(path, found)
+    if not found.ok:
+        raise typer.Exit(1)
+
+
+def _say(path: Path, found: Check) -> None:
+    for sentence in found.errors:
+        typer.echo(f"error: {line(sentence)}", err=True)
+    for sentence in found.warnings:
+        print(f"warning: {line(sentence)}")
+    if found.ok and found.settings:
+        print(f"{line(str(path))}: ok, model {line(str(found.settings['model']))}")

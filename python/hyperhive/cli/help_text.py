@@ -1,0 +1,28 @@
+"""What `hyperhive --help` prints, made by `hyperhive debug help-text`: typer would take too long for it."""
+
+TEXT = """\
+Usage: hyperhive [OPTIONS] COMMAND [ARGS]...
+
+  A hive of Claude Code agents: a change is a commit, an approval shows its
+  meaning, an apply is atomic.
+
+Options:
+  --socket PATH         Default: $HYPERHIVE_SOCKET, the nearest .hive,
+                        /run/hyperhive.
+  --version
+  --install-completion  Install completion for the current shell.
+  --show-completion     Show completion for the current shell, to copy it or
+                        customize the installation.
+  --help                Show this message and exit.
+
+Commands:
+  run     Start a hive on this machine and show the loop.
+  status  The hive at a glance, and what waits for you.
+  send    Send a message to an agent, as the operator.
+  audit   The append-only log of who did what.
+  agent   The agents: list, create, start, stop, look inside.
+  apply   Proposals: request, look at, approve or deny a change; roll back.
+  inbox   The operator's mail: list, read, reply.
+  flake   Agents' flakes: make one, check one (no core needed).
+  policy  Bash rules: find those that allow more than they say.
+"""

@@ -1,0 +1,34 @@
+"""`hyperhive status`: the hive at a glance."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+
+from hyperhive.cli.common import AsJson, client
+from hyperhive.cli.output import fields, print_json
+
+
+def status(ctx: typer.Context, as_json: AsJson = False) -> None:
+    """The hive at a glance, and what waits for you."""
+    core = client(ctx)
+    found = core.status()
+    if as_json:
+        print_json({**found, "socket": str(core.path)})
+        return
+    fields(
+        [
+            ("core", f"hyperhive {found['version']}, {found['backend']} backend, {core.path}"),
+            ("state", found["state_dir"]),
+            ("model", found["model_api"]),
+            ("agents", f"{found['agents']}, {found['running']} running"),
+            ("proposals", _waiting(found["proposals_waiting"], "to decide", "hyperhive apply list --state checked")),
+            ("inbox", _waiting(found["inbox_unread"], "unread", "hyperhive inbox")),
+            ("dead letters", found["dead_letters"]),
+        ]
+    )
+
+
+def _waiting(number: Any, what: str, command: str) -> str:  # noqa: ANN401  (a number of the core's JSON)
+    return f"{number} {what}" + (f": {command}" if number else "")

@@ -1,0 +1,45 @@
+"""What the rehearsal answers: steps. A test writes them into its prompt, `make run` takes them from the play.
+
+A step is a JSON object. `text`, `thinking`: blocks to say; `tool` and `input`, or `tools` (a list of both): calls;
+`delay`: seconds before the answer; `status`, `error`, `headers`: an HTTP error; `hang`: seconds of silence, then the
+connection ends; `cut`: end the connection after the first event; `usage`: merged into the usage.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from typing import Any
+
+Step = dict[str, Any]
+MARK = "REHEARSE:"
+_MARKED = re.compile(rf"{MARK}([A-Za-z0-9+/=]+)")
+
+
+def marked(steps: list[Step]) -> str:
+    """The text that makes the rehearsal answer a prompt with these steps, one per request."""
+    return MARK + base64.b64encode(json.dumps(steps).encode()).decode()
+
+
+def scripted_step(messages: list[dict[str, Any]]) -> Step | None:
+    """The step for this request if its newest prompt carries a script: one step per answer given since."""
+    for index in range(len(messages) - 1, -1, -1):
+        if messages[index].get("role") != "user":
+            continue
+        said = texts(messages[index])
+        if found := [match for text in said for match in _MARKED.findall(text)]:
+            steps: list[Step] = json.loads(base64.b64decode(found[-1]))
+            done = sum(message.get("role") == "assistant" for message in messages[index + 1 :])
+            return steps[min(done, len(steps) - 1)]
+        if any(text.lstrip().startswith("[from ") for text in said):  # a newer prompt without a script
+            return None
+    return None
+
+
+def texts(message: dict[str, Any]) -> list[str]:
+    """The text blocks of a message."""
+    content = message.get("content")
+    if isinstance(content, str):
+        return [content]
+    return [str(block.get("text", "")) for block in content or [] if isinstance(block, dict) and block.get("type") == "text"]

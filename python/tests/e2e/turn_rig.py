@@ -1,0 +1,164 @@
+"""The parts of a turn, put together without proposals: broker, sockets, gateway, MCP, local backend, rehearsal model."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from settings_samples import sample
+
+from hyperhive.api.harness import create_harness_app
+from hyperhive.api.mcp import McpListener
+from hyperhive.api.mcp_tools import HiveTools
+from hyperhive.api.server import Servers
+from hyperhive.broker import Broker
+from hyperhive.containers import Applied, Crash
+from hyperhive.containers.local import LocalBackend
+from hyperhive.gateway.model import ModelApi, create_model_app
+from hyperhive.heartbeats import Heartbeats
+from hyperhive.hub import Hub
+from hyperhive.settings import Role, Settings
+from hyperhive.store import agents
+from hyperhive.store.database import Database
+
+CLAUDE = shutil.which("claude")
+LACKING = next((p for p in ("bwrap", "socat", "claude") if shutil.which(p) is None), None)
+
+
+class StubHive:
+    """hyperhive.api.mcp_tools.HiveFacade for agents that are all plain."""
+
+    def __init__(self, root: Path, settings: Settings) -> None:
+        self._root = root
+        self._settings = settings
+
+    async def role(self, agent: str) -> Role:
+        return Role.AGENT
+
+    async def settings(self, agent: str) -> Settings:
+        return self._settings
+
+    def state_dir(self, agent: str) -> Path:
+        return self._root / "agents" / agent / "state"
+
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError(f"a plain agent called {name}")
+
+
+class Rig:
+    """One agent, `worker`, and everything around it."""
+
+    def __init__(self, root: Path, settings: Settings, database: Database) -> None:
+        self.root = root
+        self.settings = settings
+        self.database = database
+        self.hub = Hub()
+        self.broker = Broker(database, self.hub)
+        self.heartbeats = Heartbeats()
+        self.crashes: list[Crash] = []
+        self.backend = LocalBackend(
+            state_dir=root, runtime_dir=root / "run", claude=CLAUDE or "claude", drain=20, on_crash=self._crashed
+        )
+
+    async def heartbeat(self, agent: str, generation: int, state: str, pid: int) -> None:
+        self.heartbeats.beat(agent, generation, state)
+
+    async def _crashed(self, crash: Crash) -> None:
+        self.crashes.append(crash)
+        self.heartbeats.fail(crash.agent, crash.log)
+
+    async def start(self) -> None:
+        expected = self.heartbeats.expect("worker", 1)
+        config = self.root / "agents" / "worker" / "config"
+        config.mkdir(parents=True, exist_ok=True)
+        await self.backend.start(Applied("worker", 1, self.settings, {"worker": config}))
+        await self.heartbeats.wait("worker", expected, 30)
+
+    async def say(self, steps: list[dict[str, Any]], text: str = "please") -> int:
+        """Mail to worker whose turn is scripted."""
+        from hyperhive.rehearsal.script import marked  # noqa: PLC0415
+
+        return await self.broker.send("operator", "worker", f"{text} {marked(steps)}")
+
+    async def turn_done(self, message: int, timeout: float = 30) -> dict[str, Any]:
+        """Wait until the message is acknowledged, and give its turn's row."""
+        await self.until(lambda c: _delivered(c, message), timeout)
+        return await self.database.read(lambda c: _turn_of(c, message))
+
+    async def until(self, condition: Callable[[Any], Any], timeout: float = 30) -> Any:
+        """Wait until `condition(connection)` is true."""
+        deadline = time.monotonic() + timeout
+        while not (found := await self.database.read(condition)):
+            assert time.monotonic() < deadline, f"timed out; log: {self.backend.log('worker', 20)}"
+            await asyncio.sleep(0.02)
+        return found
+
+    async def results(self, turn: int) -> list[dict[str, Any]]:
+        """The tool results of a turn, as Claude Code reported them."""
+        rows = await self.database.read(
+            lambda c: c.execute("SELECT event FROM turn_events WHERE turn = ? ORDER BY seq", (turn,)).fetchall()
+        )
+        content = [
+            block
+            for (row,) in rows
+            if (event := json.loads(row)).get("type") == "user"
+            for block in event["message"]["content"]
+        ]
+        return [block for block in content if isinstance(block, dict) and block.get("type") == "tool_result"]
+
+
+def _delivered(connection: Any, message: int) -> bool:
+    row = connection.execute("SELECT delivered_at FROM messages WHERE id = ?", (message,)).fetchone()
+    return row[0] is not None
+
+
+def _turn_of(connection: Any, message: int) -> dict[str, Any]:
+    cursor = connection.execute("SELECT * FROM turns WHERE message_ids LIKE ? ORDER BY id DESC LIMIT 1", (f"%{message}%",))
+    names = [column[0] for column in cursor.description]
+    return dict(zip(names, cursor.fetchone(), strict=True))
+
+
+@asynccontextmanager
+async def rig(root: Path, **changes: Any) -> AsyncIterator[Rig]:
+    """A started rig; the agent's settings are the sample's with `changes`."""
+    settings = sample(**changes)
+    model = subprocess.Popen(
+        [sys.executable, "-m", "hyperhive.rehearsal"], stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": "python"}
+    )
+    assert model.stdout
+    port = json.loads(model.stdout.readline())["port"]
+    database = await Database.open(root / "hive.db")
+    made = Rig(root, settings, database)
+    servers, mcp = Servers(), McpListener(HiveTools(made.broker, StubHive(root, settings)))
+
+    async def record(agent: str, model: str, input_tokens: int, output_tokens: int) -> None:
+        pass
+
+    gateway = create_model_app(ModelApi(f"http://127.0.0.1:{port}", key=lambda: "sk-real"), record)
+    runtime = root / "run" / "agents" / "worker"
+    runtime.mkdir(parents=True)
+    try:
+        await database.write(lambda c: agents.create(c, "worker", Role.AGENT))
+        await servers.listen(runtime / "harness.sock", create_harness_app(made), identity="worker", mode=0o600)
+        await servers.listen(runtime / "model.sock", gateway, identity="worker", mode=0o600)
+        await mcp.listen(runtime / "mcp.sock", "worker")
+        await made.start()
+        yield made
+    finally:
+        await made.backend.close()
+        await mcp.close_all()
+        await servers.close_all()
+        await gateway.aclose()
+        await database.close()
+        model.terminate()
+        model.wait()
+        model.stdout.close()
