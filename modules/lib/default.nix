@@ -1,7 +1,7 @@
 # The Nix side of hyperhive as functions of nixpkgs' lib (any recent one, or a stand-in for it).
 {
   lib,
-  # A path to nixpkgs, for whole systems only; `settings` never needs it.
+  # { path, system }: all of nixpkgs, for whole systems only; `settings` never needs it.
   nixpkgs ? throw "hyperhive: a whole system needs nixpkgs; this host's flake has only its lib",
 }:
 let

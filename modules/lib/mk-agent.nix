@@ -16,13 +16,13 @@ let
 
   guest = source + "/nixos.nix";
 
-  system = import (nixpkgs + "/nixos/lib/eval-config.nix") {
+  system = import (nixpkgs.path + "/nixos/lib/eval-config.nix") {
     system = null;
     modules = [
       ../harness-base.nix
       {
         hyperhive.settings = agentSettings;
-        nixpkgs.hostPlatform = lib.mkDefault "x86_64-linux";
+        nixpkgs.hostPlatform = lib.mkDefault nixpkgs.system;
       }
     ]
     ++ lib.optional (builtins.pathExists guest) guest;

@@ -1,5 +1,5 @@
 # The flake at /etc/hyperhive/flake, which every applied flake has as its only input. It has no inputs itself: beside it
-# stand modules/ and nixpkgs-lib/ (nixpkgs' lib), and on NixOS nixpkgs.nix, which says where all of nixpkgs is.
+# stand modules/ and nixpkgs-lib/ (nixpkgs' lib), and on NixOS nixpkgs.nix: { path, system } of all of nixpkgs.
 {
   description = "What this host gives to the flakes of its agents";
 

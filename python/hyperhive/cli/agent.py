@@ -9,11 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
-from hyperhive.cli.common import AgentName, AgentNames, AsJson, Yes, ask, client, directory
+from hyperhive.cli.common import AgentName, AgentNames, AsJson, Yes, ask, client, directory, group
 from hyperhive.cli.output import ago, clean, fields, line, print_json, table
 from hyperhive.errors import BadInput, Unavailable
 
-app = typer.Typer(help="The agents: list, create, start, stop, look inside.", no_args_is_help=True)
+app = group("The agents: list, create, start, stop, look inside.")
 
 
 class RoleName(StrEnum):
@@ -172,7 +172,7 @@ def destroy(
 def logs(
     ctx: typer.Context,
     name: AgentName,
-    lines: Annotated[int, typer.Option("--lines", "-n", min=1, max=10000)] = 100,
+    lines: Annotated[int, typer.Option("--lines", "-n", metavar="N", min=1, max=10000)] = 100,
 ) -> None:
     """The end of an agent's log."""
     text = clean(client(ctx).logs(name, lines))
@@ -193,7 +193,7 @@ def shell(ctx: typer.Context, name: AgentName) -> None:
 def model(
     ctx: typer.Context,
     name: AgentName,
-    to: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="An alias or full id; none: show it.")] = None,
+    to: Annotated[str | None, typer.Argument(metavar="MODEL", help="An alias or full id; none: show it.")] = None,
     reset: Annotated[bool, typer.Option("--reset", help="Take the override away.")] = False,
 ) -> None:
     """Show an agent's model, or override it from its next turn on."""

@@ -20,6 +20,7 @@ from hyperhive.cli.common import (
     ask,
     client,
     confirmed,
+    group,
 )
 from hyperhive.cli.output import ago, line, print_json, table
 from hyperhive.errors import BadInput, Conflict, Rejected, Unavailable
@@ -27,7 +28,7 @@ from hyperhive.errors import BadInput, Conflict, Rejected, Unavailable
 if TYPE_CHECKING:
     from hyperhive.client import Client
 
-app = typer.Typer(help="Proposals: request, look at, approve or deny a change; roll back.", no_args_is_help=True)
+app = group("Proposals: request, look at, approve or deny a change; roll back.")
 
 _CHECKING = frozenset({"requested"})
 _APPLYING = frozenset({"approved", "building", "activating"})
@@ -160,7 +161,7 @@ def withdraw(ctx: typer.Context, proposal: OpenProposalId) -> None:
 def rollback(
     ctx: typer.Context,
     agent: AgentName,
-    generation: Annotated[int | None, typer.Argument(metavar="[GENERATION]", min=1)] = None,
+    generation: Annotated[int | None, typer.Argument(metavar="GENERATION", min=1)] = None,
 ) -> None:
     """Let an agent run an earlier generation again [default: the healthy one before the present]."""
     view = client(ctx).roll_back(agent, generation)

@@ -10,13 +10,16 @@ from typing import Annotated, Any
 
 import typer
 
-from hyperhive.cli.common import AsJson, ForAgent, Limit, client
+from hyperhive.cli.common import AsJson, ForAgent, Limit, client, group
 from hyperhive.cli.output import ago, print_json, table
 from hyperhive.errors import BadInput
+
+app = group()
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
+@app.command()
 def audit(
     ctx: typer.Context,
     agent: ForAgent = None,

@@ -56,11 +56,16 @@ def _complete(ctx: typer.Context, incomplete: str, names: Callable[[Client], lis
     return [name for name in found if name.startswith(incomplete)]
 
 
+def group(told: str | None = None) -> typer.Typer:
+    """A group of commands, or the holder of a single one. Plain text: rich takes longer than the command."""
+    return typer.Typer(help=told, rich_markup_mode=None, add_completion=False, no_args_is_help=True)
+
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=1000, help="At most so many, the newest.")]
+Limit = Annotated[int, typer.Option("--limit", "-n", metavar="N", min=1, max=1000, help="At most so many, the newest.")]
 AgentName = Annotated[str, typer.Argument(metavar="AGENT", autocompletion=complete_agents)]
-AgentNames = Annotated[list[str], typer.Argument(metavar="AGENT...", autocompletion=complete_agents)]
+AgentNames = Annotated[list[str], typer.Argument(metavar="AGENT", autocompletion=complete_agents)]
 ForAgent = Annotated[
     str | None,
     typer.Option("--agent", metavar="AGENT", help="Only of this agent.", autocompletion=complete_agents),
@@ -68,7 +73,7 @@ ForAgent = Annotated[
 ProposalId = Annotated[int, typer.Argument(metavar="ID", min=1, autocompletion=complete_proposals)]
 OpenProposalId = Annotated[int, typer.Argument(metavar="ID", min=1, autocompletion=complete_open_proposals)]
 MessageId = Annotated[int, typer.Argument(metavar="ID", min=1, autocompletion=complete_messages)]
-Body = Annotated[str | None, typer.Argument(metavar="[TEXT]", help="`-`, or none in a pipe: standard input.")]
+Body = Annotated[str | None, typer.Argument(metavar="TEXT", help="`-`, or none in a pipe: standard input.")]
 
 
 def ask(question: str, otherwise: str) -> str:

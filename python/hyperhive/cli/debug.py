@@ -6,10 +6,10 @@ import json
 
 import typer
 
-from hyperhive.cli.common import AsJson, client
+from hyperhive.cli.common import AsJson, client, group
 from hyperhive.cli.output import ago, print_json, table
 
-app = typer.Typer(help="For those who look into the hive itself.", no_args_is_help=True)
+app = group("For those who look into the hive itself.")
 
 
 @app.command()

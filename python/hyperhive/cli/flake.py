@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hyperhive.cli.agent import RoleName
-from hyperhive.cli.common import AsJson, directory
+from hyperhive.cli.common import AsJson, directory, group
 from hyperhive.cli.output import line, print_json
 
 if TYPE_CHECKING:
     from hyperhive.flakes.check import Check
 
-app = typer.Typer(help="Agents' flakes: make one, check one (no core needed).", no_args_is_help=True)
+app = group("Agents' flakes: make one, check one (no core needed).")
 
 
 @app.command()

@@ -9,7 +9,7 @@ Usage: hyperhive [OPTIONS] COMMAND [ARGS]...
 Options:
   --socket PATH         Default: $HYPERHIVE_SOCKET, the nearest .hive,
                         /run/hyperhive.
-  --version
+  --version             Show the version and exit.
   --install-completion  Install completion for the current shell.
   --show-completion     Show completion for the current shell, to copy it or
                         customize the installation.
@@ -18,11 +18,11 @@ Options:
 Commands:
   run     Start a hive on this machine and show the loop.
   status  The hive at a glance, and what waits for you.
-  send    Send a message to an agent, as the operator.
-  audit   The append-only log of who did what.
   agent   The agents: list, create, start, stop, look inside.
   apply   Proposals: request, look at, approve or deny a change; roll back.
-  inbox   The operator's mail: list, read, reply.
-  flake   Agents' flakes: make one, check one (no core needed).
+  inbox   The operator's mail: list it (the default), read, reply.
+  send    Send a message to an agent, as the operator.
   policy  Bash rules: find those that allow more than they say.
+  flake   Agents' flakes: make one, check one (no core needed).
+  audit   The append-only log of who did what.
 """

@@ -10,7 +10,7 @@ from hyperhive.cli.common import AsJson, Body, Limit, MessageId, client, text_of
 from hyperhive.cli.output import ago, block, fields, print_json, table
 from hyperhive.errors import NotFound
 
-app = typer.Typer(help="The operator's mail: list, read, reply.", invoke_without_command=True)
+app = typer.Typer(rich_markup_mode=None, add_completion=False, invoke_without_command=True)
 
 _ALL = 1000
 
@@ -19,7 +19,7 @@ Everything = Annotated[bool, typer.Option("--all", "-a", help="What was read too
 
 @app.callback()
 def inbox(ctx: typer.Context, all_: Everything = False, limit: Limit = 100, as_json: AsJson = False) -> None:
-    """The operator's mail: list (without a sub-command too), read, reply."""
+    """The operator's mail: list it (the default), read, reply."""
     if ctx.invoked_subcommand is None:
         list_messages(ctx, all_, limit, as_json)
 

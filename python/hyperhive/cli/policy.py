@@ -8,11 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
-from hyperhive.cli.common import AsJson, client, complete_agents
+from hyperhive.cli.common import AsJson, client, complete_agents, group
 from hyperhive.cli.output import line, print_json
 from hyperhive.errors import BadInput, Conflict
 
-app = typer.Typer(help="Bash rules: find those that allow more than they say.", no_args_is_help=True)
+app = group("Bash rules: find those that allow more than they say.")
 
 
 @app.callback()
@@ -23,7 +23,7 @@ def policy() -> None:
 @app.command()
 def lint(
     ctx: typer.Context,
-    agents: Annotated[list[str] | None, typer.Argument(metavar="[AGENT]...", autocompletion=complete_agents)] = None,
+    agents: Annotated[list[str] | None, typer.Argument(metavar="AGENT", autocompletion=complete_agents)] = None,
     settings: Annotated[
         Path | None,
         typer.Option("--settings", metavar="FILE", help="Judge this settings object (JSON) and no agent."),

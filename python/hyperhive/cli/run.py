@@ -7,9 +7,12 @@ from typing import Annotated
 
 import typer
 
-from hyperhive.cli.common import Yes
+from hyperhive.cli.common import Yes, group
+
+app = group()
 
 
+@app.command()
 def run(
     state: Annotated[Path, typer.Option(metavar="DIR", help="Where the hive's state is kept.")] = Path(".hive"),
     yes: Yes = False,

@@ -6,10 +6,13 @@ from typing import Any
 
 import typer
 
-from hyperhive.cli.common import AsJson, client
+from hyperhive.cli.common import AsJson, client, group
 from hyperhive.cli.output import fields, print_json
 
+app = group()
 
+
+@app.command()
 def status(ctx: typer.Context, as_json: AsJson = False) -> None:
     """The hive at a glance, and what waits for you."""
     core = client(ctx)

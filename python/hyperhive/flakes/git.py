@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from hyperhive.errors import Rejected, Unavailable
-from hyperhive.flakes.sandbox import HINT
+from hyperhive.flakes.sandbox import HINT, Limits
 from hyperhive.process import Result, find, run
 
 NAME = "hyperhive"
@@ -43,6 +43,7 @@ async def git(
     check: bool = True,
     max_output: int = MAX_OUTPUT,
     environment: Mapping[str, str] | None = None,
+    limits: Limits | None = None,
 ) -> Result:
     """Run git with `repository` as its git directory; what it writes is on disk when it returns.
 
@@ -50,6 +51,7 @@ async def git(
     worked on were an agent's.
     """
     argv = [find("git", HINT.format(package="git")), "--git-dir", str(repository), *_DURABLE, *arguments]
+    argv = [*(limits.prefix() if limits else ()), *argv]
     variables = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": "/nonexistent"}
     variables |= ISOLATED | _IDENTITY | dict(environment or {})
     result = await run(argv, timeout=TIMEOUT, check=False, stdin=stdin, env=variables, max_output=max_output)

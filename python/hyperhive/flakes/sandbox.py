@@ -23,6 +23,11 @@ class Limits:
     cpu: int
     scratch: int = 256 * 1024 * 1024
 
+    def prefix(self) -> list[str]:
+        """The beginning of an argv that holds a program to the limits of memory and CPU."""
+        prlimit = find("prlimit", HINT.format(package="util-linux"))
+        return [prlimit, f"--as={self.memory}", f"--cpu={self.cpu}:{self.cpu + 1}", "--core=0"]
+
 
 @dataclass(frozen=True)
 class Sandbox:
@@ -41,8 +46,7 @@ class Sandbox:
     def command(self, program: str, *arguments: str) -> list[str]:
         """The whole argv; `program` is an absolute path inside. Raises Unavailable if one is missing."""
         limits = self.limits
-        argv = [find("prlimit", HINT.format(package="util-linux"))]
-        argv += [f"--as={limits.memory}", f"--cpu={limits.cpu}:{limits.cpu + 1}", "--core=0"]
+        argv = limits.prefix()
         argv += [find("bwrap", HINT.format(package="bubblewrap")), "--die-with-parent"]
         argv += [f"--unshare-{namespace}" for namespace in _NAMESPACES]
         if self.owner is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -136,5 +136,5 @@ def _follow(path: str, links: Mapping[str, str]) -> None:
         waiting.extend(reversed(_parts(target)))
 
 
-def _parts(target: str) -> Iterable[str]:
+def _parts(target: str) -> list[str]:
     return [part for part in target.split("/") if part not in ("", ".")]

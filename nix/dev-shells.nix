@@ -1,0 +1,33 @@
+# `nix develop`: what the tests and the linters need.
+{ pkgs, ... }:
+{
+  default = pkgs.mkShell {
+    packages = [
+      (pkgs.python3.withPackages (
+        python: pkgs.lib.attrValues {
+          inherit (python)
+            httptools
+            httpx
+            hypothesis
+            jsonschema
+            mcp
+            mypy
+            pytest
+            ruff
+            starlette
+            tomli-w
+            typer
+            types-jsonschema
+            uvicorn
+            uvloop
+            ;
+        }
+      ))
+      pkgs.bubblewrap
+      pkgs.git
+      pkgs.nixfmt
+      pkgs.socat
+      pkgs.util-linux
+    ];
+  };
+}

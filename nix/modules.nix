@@ -1,0 +1,14 @@
+# The flake's NixOS modules: `default` for the host, `agent` for a guest.
+let
+  host =
+    { lib, pkgs, ... }:
+    {
+      imports = [ ../modules ];
+      services.hyperhive.package = lib.mkDefault (pkgs.callPackage ../modules/package.nix { });
+    };
+in
+{
+  default = host;
+  hyperhive = host;
+  agent = ../modules/harness-base.nix;
+}

@@ -1,0 +1,6 @@
+# The flake's packages.
+{ pkgs, ... }:
+rec {
+  hyperhive = pkgs.callPackage ../modules/package.nix { };
+  default = hyperhive;
+}

@@ -1,0 +1,82 @@
+"""An agent's config repository at its birth: the git repository with agent.nix that the manager then works in."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from pathlib import Path
+
+from hyperhive.errors import BadInput, Unavailable
+from hyperhive.flakes.git import git
+from hyperhive.settings import Role
+
+_AGENT = b"""\
+# What this agent is: set options of hyperhive.agent here, commit, and ask for the commit to be applied.
+{
+  hyperhive.agent = {
+    prompt = "";
+  };
+}
+"""
+_MANAGER = b"""\
+# The hive's manager: it changes the other agents' agent.nix, commits, and asks for the commit to be applied.
+{
+  hyperhive.agent = {
+    prompt = ''
+      You manage this hive. When an agent lacks something that the operator's request needs, change its agent.nix
+      as little as possible, commit, and call request_apply_commit with the full hash and the reason.
+    '';
+    bash.allow = [ "git -C /hive/agents/* *" ];
+  };
+}
+"""
+
+
+async def create_config(path: Path, role: Role, source: Path | None) -> bool:
+    """Make the git repository `path` from the directory `source` (None: a plain agent.nix for that role).
+
+    False if there was one already, which stays. Nothing is left behind on failure. Raises BadInput, Unavailable.
+    """
+    if path.exists():
+        return False
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        staged = Path(tempfile.mkdtemp(prefix=".config-", dir=path.parent))
+    except OSError as error:
+        raise Unavailable(f"{path} cannot be made: {error.strerror}") from error
+    try:
+        await asyncio.to_thread(_fill, staged, role, source)
+        await commit_all(staged, "the agent's first configuration")
+        staged.rename(path)
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+    return True
+
+
+def _fill(directory: Path, role: Role, source: Path | None) -> None:
+    if source is None:
+        (directory / "agent.nix").write_bytes(_MANAGER if role is Role.MANAGER else _AGENT)
+    else:
+        copy_source(source, directory)
+
+
+def copy_source(source: Path, directory: Path) -> None:
+    """Copy an agent's files (not its .git) into the existing `directory`. Raises BadInput without agent.nix."""
+    if not (source / "agent.nix").is_file():
+        raise BadInput(f"{source} has no agent.nix; name the directory that holds the agent's agent.nix")
+    try:
+        shutil.copytree(source, directory, symlinks=True, ignore=shutil.ignore_patterns(".git"), dirs_exist_ok=True)
+    except (OSError, shutil.Error) as error:
+        raise BadInput(f"{source} cannot be copied: {error}") from error
+
+
+async def commit_all(directory: Path, message: str) -> str:
+    """Make `directory` a git repository with everything in it as one commit on main; return its full hash."""
+    repository = directory / ".git"
+    worktree = {"GIT_WORK_TREE": str(directory)}
+    await git(repository, "init", "--quiet", "--template=", "--initial-branch=main")
+    await git(repository, "config", "core.bare", "false")
+    await git(repository, "add", "--all", "--force", str(directory), environment=worktree)
+    await git(repository, "commit", "--quiet", "--no-verify", "-m", message, environment=worktree)
+    return (await git(repository, "rev-parse", "HEAD")).text

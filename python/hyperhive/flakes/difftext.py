@@ -1,0 +1,54 @@
+"""The text diff that an operator reads: complete up to a bound, and safe to print on a terminal."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from hyperhive.errors import Rejected
+from hyperhive.flakes.git import complaint, git
+
+MAX_DIFF = 256 * 1024
+_EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+_PERHAPS = re.compile(r"[^\n\t -~]")
+_FIRST = ("agent.nix", "nixos.nix")
+_OPTIONS = (
+    "--patch", "--text", "--no-ext-diff", "--no-textconv", "--no-renames", "--no-color", "--ignore-submodules=all",
+    "--src-prefix=a/", "--dst-prefix=b/",
+)  # fmt: skip
+
+
+async def diff(repository: Path, old: str | None, new: str) -> str:
+    """The diff between two commits' trees (None: the empty one) in at most 256 KiB.
+
+    agent.nix and nixos.nix come first, so that no other file can push them over the bound; every file is shown as
+    text, whatever attributes the commit carries; characters that a terminal would obey are escaped.
+    """
+    before = old or _EMPTY_TREE
+    rest = [".", *(f":(exclude){name}" for name in _FIRST)]
+    text = ""
+    for paths in (_FIRST, rest):
+        room = MAX_DIFF - len(text)
+        result = await git(
+            repository, "diff-tree", *_OPTIONS, before, new, "--", *paths, check=False, max_output=MAX_DIFF * 2
+        )
+        if result.returncode > 0:
+            raise Rejected(f"the commits cannot be compared: {complaint(result)}")
+        cut = result.returncode < 0
+        text += printable(result.stdout.decode(errors="replace"))[:room]
+        if cut or len(text) >= MAX_DIFF:
+            return text + f"\n[the diff is longer than {MAX_DIFF >> 10} KiB: the rest is not shown]\n"
+    return text
+
+
+def printable(text: str) -> str:
+    """`text` with everything but printable characters, tabs and newlines escaped (bidirectional marks too)."""
+    return _PERHAPS.sub(_escaped, text)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    char = match[0]
+    if char.isprintable():
+        return char
+    code = ord(char)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"

@@ -1,0 +1,13 @@
+# The hive of this host.
+{
+  services.hyperhive = {
+    enable = true;
+    operators = [ "alice" ];
+    modelApi.keyFile = "/run/secrets/anthropic";
+    agents.worker = { };
+    policy.models = [
+      "haiku"
+      "sonnet"
+    ];
+  };
+}
