@@ -6,7 +6,8 @@
 { lib }:
 { hive, modules }:
 let
-  host = builtins.fromTOML (builtins.readFile hive);
+  # A path, or what such a file parses to.
+  host = if builtins.isAttrs hive then hive else builtins.fromTOML (builtins.readFile hive);
 
   known = [
     "name"

@@ -30,9 +30,7 @@ ANSWER = 30.0
 LIFECYCLE = 600.0  # a start waits for a heartbeat, a stop for a running turn
 
 _ERRORS = {
-    kind.code: kind
-    for kind in vars(errors).values()
-    if isinstance(kind, type) and issubclass(kind, HyperhiveError)
+    kind.code: kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, HyperhiveError)
 }
 _START_ONE = "start one with `hyperhive run` (or `systemctl start hive-c0re` on NixOS)"
 
@@ -94,9 +92,7 @@ def _short(path: Path) -> str:
     for candidate in (str(path), os.path.realpath(path)):
         if len(os.fsencode(candidate)) <= LONGEST_SOCKET_PATH:
             return candidate
-    raise BadInput(
-        f"{path} is too long for a socket (at most {LONGEST_SOCKET_PATH} bytes); use a shorter path"
-    )
+    raise BadInput(f"{path} is too long for a socket (at most {LONGEST_SOCKET_PATH} bytes); use a shorter path")
 
 
 def call(path: Path, method: str, target: str, body: Json | None = None, *, timeout: float = ANSWER) -> Json:
@@ -123,9 +119,7 @@ def _said_in_words(path: Path, timeout: float | None) -> Iterator[None]:
     except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError) as error:
         raise Unavailable(f"no core is running behind {path}; {_START_ONE}") from error
     except TimeoutError as error:
-        raise Unavailable(
-            f"the core behind {path} did not answer within {timeout:g} s; see its log"
-        ) from error
+        raise Unavailable(f"the core behind {path} did not answer within {timeout:g} s; see its log") from error
     except (OSError, http.client.HTTPException) as error:
         reason = str(error) or type(error).__name__
         raise Unavailable(f"the core behind {path} ended the connection ({reason}); see its log") from error
@@ -135,9 +129,7 @@ def _answer(path: Path, status: int, body: bytes) -> Json:
     try:
         value = json.loads(body)
     except ValueError as error:
-        raise Unavailable(
-            f"{path} answers with something that is not JSON; is it a hyperhive core?"
-        ) from error
+        raise Unavailable(f"{path} answers with something that is not JSON; is it a hyperhive core?") from error
     if not isinstance(value, dict):
         raise Unavailable(f"{path} answers with something that is not an object; is it a hyperhive core?")
     if status >= 400:
@@ -203,9 +195,7 @@ class Client:
         body = {} if generation is None else {"generation": generation}
         return self._post(f"/v1/agents/{_part(name)}/rollback", body, LIFECYCLE)
 
-    def proposals(
-        self, *, agent: str | None = None, state: str | None = None, limit: int = 100
-    ) -> list[Json]:
+    def proposals(self, *, agent: str | None = None, state: str | None = None, limit: int = 100) -> list[Json]:
         """The newest proposals, newest first, without settings and diff."""
         return self._list("/v1/proposals", "proposals", agent=agent, state=state, limit=limit)
 
@@ -273,7 +263,7 @@ class Client:
                     yield _until_end(news, tick)
 
     def _get(self, target: str, **query: str | int | None) -> Json:
-        given = urlencode({name: value for name, value in query.items() if value is not None})
+        given = urlencode({n: v for n, v in query.items() if v is not None}, errors="surrogateescape")
         return self._call("GET", f"{target}?{given}" if given else target, None, self._timeout)
 
     def _list(self, target: str, key: str, **query: str | int | None) -> list[Json]:
@@ -288,16 +278,14 @@ class Client:
 
 
 def _part(name: str) -> str:
-    """`name` as one segment of a path: an empty one or dots would name something else."""
-    if name in ("", ".", ".."):
-        raise BadInput(f"{name!r} is not an agent's name")
+    """`name` as one segment of a path: an empty one or dots would name something else. Raises BadInput."""
+    if name in ("", ".", "..") or not name.isprintable():
+        raise BadInput(f"{name[:40]!r} is not an agent's name")
     return quote(name, safe="")
 
 
 @contextmanager
-def _reader(
-    stream: socket.socket, response: http.client.HTTPResponse
-) -> Iterator[queue.SimpleQueue[Event | None]]:
+def _reader(stream: socket.socket, response: http.client.HTTPResponse) -> Iterator[queue.SimpleQueue[Event | None]]:
     """A thread that reads the stream for the time of the block; None in its queue is the stream's end."""
     news: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hyperhive.cli.agent import RoleName
 from hyperhive.cli.common import AsJson, directory, group
 from hyperhive.cli.output import line, print_json
+from hyperhive.errors import BadInput
 
 if TYPE_CHECKING:
     from hyperhive.flakes.check import Check
@@ -20,9 +22,15 @@ app = group("Agents' flakes: make one, check one (no core needed).")
 @app.command()
 def generate(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The agent's name.")],
-    source: Annotated[Path, typer.Option("--from", metavar="DIR", help="The directory with its agent.nix.")],
     into: Annotated[Path, typer.Option("--into", metavar="DIR", help="A new or empty directory.")],
-    role: Annotated[RoleName, typer.Option()] = RoleName.AGENT,
+    *,
+    source: Annotated[
+        Path | None, typer.Option("--from", metavar="DIR", help="A directory with an agent.nix [default: a small one].")
+    ] = None,
+    role: Annotated[RoleName, typer.Option(help="What the host lets it be.")] = RoleName.AGENT,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="The host's override, e.g. model=sonnet.")
+    ] = None,
 ) -> None:
     """Write the flake that an agent would run, as a git repository with the tag generation/1."""
     import asyncio  # noqa: PLC0415
@@ -31,9 +39,39 @@ def generate(
     from hyperhive.flakes.check import generate as write  # noqa: PLC0415
     from hyperhive.settings import check_name  # noqa: PLC0415
 
-    hive = HiveFile(check_name(name), role.value)
-    commit = asyncio.run(write(into.absolute(), hive, directory(source)))
+    hive = HiveFile(check_name(name), role.value, overrides=overrides(settings or []))
+    commit = asyncio.run(write(into.absolute(), hive, directory(source) if source else None))
     print(f"{line(str(into))}: {line(name)} as generation/1, {commit[:12]}")
+
+
+def overrides(assignments: list[str]) -> dict[str, Any]:
+    """The nested settings that `session.maxTurns=5` and the like mean: TOML values, anything else is a string.
+
+    Raises BadInput.
+    """
+    import tomllib  # noqa: PLC0415
+
+    lines = []
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals:
+            raise BadInput(f"--set {assignment}: say KEY=VALUE, e.g. model=sonnet")
+        text = f"{key} = {value}"
+        lines.append(text if _is_toml(text) else f"{key} = {json.dumps(value)}")
+    try:
+        return tomllib.loads("\n".join(lines))
+    except ValueError as error:
+        raise BadInput(f"--set {' '.join(assignments)}: {error}") from error
+
+
+def _is_toml(text: str) -> bool:
+    import tomllib  # noqa: PLC0415
+
+    try:
+        tomllib.loads(text)
+    except ValueError:
+        return False
+    return True
 
 
 @app.command()

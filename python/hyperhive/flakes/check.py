@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,13 +10,11 @@ from typing import Any
 
 from hyperhive.errors import BadInput, Conflict, Rejected, Unavailable
 from hyperhive.flakes.applied import HiveFile, render
-from hyperhive.flakes.config import commit_all, copy_source
+from hyperhive.flakes.config import commit_all, copy_source, staged_directory, write_agent
 from hyperhive.flakes.evaluate import Evaluator, default_evaluator
 from hyperhive.flakes.git import git
 from hyperhive.policy.lint import lint
 from hyperhive.settings import NAME, Role, validate
-
-_DEFAULT_AGENT = b"{\n  hyperhive.agent = { };\n}\n"
 
 
 @dataclass(frozen=True)
@@ -85,23 +84,19 @@ async def generate(directory: Path, hive: HiveFile, source: Path | None) -> str:
     there, BadInput, Unavailable.
     """
     files = render(hive)
-    _claim(directory)
-    _write(directory, files)
-    (directory / "agent").mkdir()
-    if source is None:
-        _write(directory / "agent", {"agent.nix": _DEFAULT_AGENT})
-    else:
-        copy_source(source, directory / "agent")
-    commit = await commit_all(directory, "generation 1: generated")
-    await git(directory / ".git", "tag", "generation/1", commit)
+    _check_free(directory)
+    with staged_directory(directory) as staged:
+        _write(staged, files)
+        (staged / "agent").mkdir()
+        if source is None:
+            write_agent(staged / "agent", Role(hive.role))
+        else:
+            copy_source(source, staged / "agent")
+        commit = await commit_all(staged, "generation 1: generated")
+        await git(staged / ".git", "tag", "generation/1", commit)
     return commit
 
 
-def _claim(directory: Path) -> None:
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        occupied = any(directory.iterdir())
-    except OSError as error:
-        raise Unavailable(f"{directory} cannot be made: {error.strerror}") from error
-    if occupied:
+def _check_free(directory: Path) -> None:
+    if os.path.lexists(directory) and (not directory.is_dir() or any(directory.iterdir())):
         raise Conflict(f"{directory} is not empty; name a new directory")

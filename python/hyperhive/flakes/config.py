@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from hyperhive.errors import BadInput, Unavailable
@@ -38,27 +41,37 @@ async def create_config(path: Path, role: Role, source: Path | None) -> bool:
 
     False if there was one already, which stays. Nothing is left behind on failure. Raises BadInput, Unavailable.
     """
-    if path.exists():
+    if os.path.lexists(path):  # noqa: ASYNC240  (one lstat)
         return False
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        staged = Path(tempfile.mkdtemp(prefix=".config-", dir=path.parent))
-    except OSError as error:
-        raise Unavailable(f"{path} cannot be made: {error.strerror}") from error
-    try:
-        await asyncio.to_thread(_fill, staged, role, source)
+    with staged_directory(path) as staged:
+        if source is None:
+            write_agent(staged, role)
+        else:
+            await asyncio.to_thread(copy_source, source, staged)
         await commit_all(staged, "the agent's first configuration")
-        staged.rename(path)
-    finally:
-        shutil.rmtree(staged, ignore_errors=True)
     return True
 
 
-def _fill(directory: Path, role: Role, source: Path | None) -> None:
-    if source is None:
-        (directory / "agent.nix").write_bytes(_MANAGER if role is Role.MANAGER else _AGENT)
-    else:
-        copy_source(source, directory)
+@contextmanager
+def staged_directory(path: Path) -> Iterator[Path]:
+    """A directory that becomes `path` (not there, or empty) when the block succeeds, and vanishes when it fails."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        staged = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    except OSError as error:
+        raise Unavailable(f"{path} cannot be made: {error.strerror}") from error
+    try:
+        yield staged
+        staged.rename(path)
+    except OSError as error:
+        raise Unavailable(f"{path} cannot be written: {error.strerror}") from error
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+
+
+def write_agent(directory: Path, role: Role) -> None:
+    """Write the plain agent.nix of that role."""
+    (directory / "agent.nix").write_bytes(_MANAGER if role is Role.MANAGER else _AGENT)
 
 
 def copy_source(source: Path, directory: Path) -> None:

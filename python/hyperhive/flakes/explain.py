@@ -43,7 +43,7 @@ _MEANINGS = (
         "wrote more files than an evaluation may; do not generate files in agent.nix",
     ),
     (
-        re.compile(r"attribute 'pkgs' missing"),
+        re.compile(r"attribute 'pkgs' missing|without required argument 'pkgs'"),
         'has no `pkgs`: name packages by attribute path, hyperhive.agent.packages = [ "ripgrep" ]',
     ),
     (

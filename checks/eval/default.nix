@@ -1,0 +1,7 @@
+# The evaluation tests: name -> { expr, expected } or { expr, fails = a regular expression of the error's text }.
+# They are run by python/tests/test_nix_modules.py with the stand-in's lib and with nixpkgs' own.
+{ lib }:
+import ./settings.nix { inherit lib; }
+// import ./types.nix { inherit lib; }
+// import ./guest.nix { inherit lib; }
+// import ./host.nix { inherit lib; }

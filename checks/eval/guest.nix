@@ -1,0 +1,123 @@
+# harness-base: what the settings become in the guest.
+{ lib }:
+let
+  inherit (import ./tools.nix { inherit lib; })
+    agent
+    guest
+    settingsOf
+    ;
+  json = text: builtins.fromJSON text;
+  etc = config: name: json config.environment.etc.${name}.text;
+  worker = guest (agent {
+    bash.deny = [ "git push *" ];
+    tools.deny = [ "WebFetch" ];
+    packages = [ "ripgrep" ];
+  }) { };
+in
+{
+  "the guest's git identity is the agent's" = {
+    expr = worker.programs.git.config.user;
+    expected = {
+      name = "worker";
+      email = "worker@hive.local";
+    };
+  };
+
+  "one leaf of the identity is overridden without mkForce, the other stays" = {
+    expr = (guest (agent { }) { programs.git.config.user.name = "Somebody"; }).programs.git.config.user;
+    expected = {
+      name = "Somebody";
+      email = "worker@hive.local";
+    };
+  };
+
+  "another git setting keeps the identity" = {
+    expr = (guest (agent { }) { programs.git.config.init.defaultBranch = "main"; }).programs.git.config;
+    expected = {
+      init.defaultBranch = "main";
+      user = {
+        name = "worker";
+        email = "worker@hive.local";
+      };
+    };
+  };
+
+  "settings.json in the guest is the settings" = {
+    expr = etc worker "hyperhive/settings.json" == agent {
+      bash.deny = [ "git push *" ];
+      tools.deny = [ "WebFetch" ];
+      packages = [ "ripgrep" ];
+    };
+    expected = true;
+  };
+
+  "managed settings deny what the agent is denied" = {
+    expr = etc worker "claude-code/managed-settings.json";
+    expected = {
+      permissions = {
+        deny = [
+          "WebFetch"
+          "Bash(git push *)"
+        ];
+        disableBypassPermissionsMode = "disable";
+      };
+      allowManagedHooksOnly = true;
+      allowManagedPermissionRulesOnly = true;
+    };
+  };
+
+  "an agent is run by hive-ag3nt" = {
+    expr = builtins.match ".*/bin/hive-ag3nt --config .*" worker.systemd.services.hive-harness.serviceConfig.ExecStart != null;
+    expected = true;
+  };
+
+  "a manager is run by hive-m1nd" = {
+    expr =
+      let
+        boss = settingsOf ''
+          name = "boss"
+          role = "manager"
+        '' { };
+      in
+      builtins.match ".*/bin/hive-m1nd --config .*" (guest boss { }).systemd.services.hive-harness.serviceConfig.ExecStart != null;
+    expected = true;
+  };
+
+  "the guest is an nspawn container with two users" = {
+    expr = [
+      worker.boot.isNspawnContainer
+      (worker.users.users ? hive)
+      worker.users.users.agent.uid
+    ];
+    expected = [
+      true
+      true
+      1000
+    ];
+  };
+
+  "packages are resolved by their attribute paths" = {
+    expr = map (package: package.name) (
+      builtins.tail (builtins.tail (guest (agent {
+        packages = [
+          "ripgrep"
+          "python3Packages.numpy"
+        ];
+      }) { }).environment.systemPackages)
+    );
+    expected = [
+      "rg"
+      "python3"
+    ];
+  };
+
+  "a package that nixpkgs does not have is named" = {
+    expr = map (package: package.name) (guest (agent { packages = [ "nosuch" ]; }) { }).environment.systemPackages;
+    fails = "hyperhive agent worker: hyperhive.agent.packages: nixpkgs has no nosuch";
+  };
+
+  "the settings of a guest cannot be changed by its nixos.nix" = {
+    expr = (guest (agent { }) { hyperhive.settings = lib.mkForce { }; }).hyperhive.settings;
+    fails = "hyperhive.settings' is read-only";
+  };
+}

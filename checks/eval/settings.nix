@@ -1,0 +1,272 @@
+# From agent.nix and hive.toml to the settings.
+{ lib }:
+let
+  inherit (import ./tools.nix { inherit lib; }) agent settingsOf plain;
+  named = more: plain + more;
+in
+{
+  "every default" = {
+    expr = agent { };
+    expected = {
+      schema = 1;
+      name = "worker";
+      role = "agent";
+      model = "haiku";
+      fallbackModel = null;
+      bash = {
+        allow = [
+          "git status"
+          "git status *"
+          "ls"
+          "ls *"
+          "pwd"
+          "wc *"
+        ];
+        deny = [ ];
+      };
+      tools = {
+        allow = [
+          "Read"
+          "Edit"
+          "Write"
+          "Grep"
+          "Glob"
+        ];
+        deny = [ ];
+      };
+      prompt = "";
+      git = {
+        name = "worker";
+        email = "worker@hive.local";
+      };
+      packages = [ ];
+      notes = {
+        enable = true;
+        maxBytes = 65536;
+      };
+      session = {
+        turnTimeout = 1800;
+        maxTurns = 80;
+        compactAt = 150000;
+      };
+      network.allow = [ ];
+    };
+  };
+
+  "every option set" = {
+    expr = agent {
+      model = "opus[1m]";
+      fallbackModel = "claude-haiku-4-5-20251001";
+      bash.allow = [ "git *" ];
+      bash.deny = [ "git push *" ];
+      tools.allow = [ "Read" ];
+      tools.deny = [ "WebFetch" ];
+      prompt = "Work.\nWell.";
+      git.name = "Worker Bee";
+      git.email = "bee@example.org";
+      packages = [
+        "ripgrep"
+        "python3Packages.numpy"
+      ];
+      notes.enable = false;
+      notes.maxBytes = 1024;
+      session.turnTimeout = 10;
+      session.maxTurns = 1;
+      session.compactAt = 10000;
+      network.allow = [ "cache.example.org:443" ];
+    };
+    expected = {
+      schema = 1;
+      name = "worker";
+      role = "agent";
+      model = "opus[1m]";
+      fallbackModel = "claude-haiku-4-5-20251001";
+      bash = {
+        allow = [ "git *" ];
+        deny = [ "git push *" ];
+      };
+      tools = {
+        allow = [ "Read" ];
+        deny = [ "WebFetch" ];
+      };
+      prompt = "Work.\nWell.";
+      git = {
+        name = "Worker Bee";
+        email = "bee@example.org";
+      };
+      packages = [
+        "ripgrep"
+        "python3Packages.numpy"
+      ];
+      notes = {
+        enable = false;
+        maxBytes = 1024;
+      };
+      session = {
+        turnTimeout = 10;
+        maxTurns = 1;
+        compactAt = 10000;
+      };
+      network.allow = [ "cache.example.org:443" ];
+    };
+  };
+
+  "the manager's role comes from hive.toml" = {
+    expr =
+      (settingsOf ''
+        name = "boss"
+        role = "manager"
+      '' { }).role;
+    expected = "manager";
+  };
+
+  "agent.nix beats the host's defaults, leaf by leaf" = {
+    expr =
+      let
+        settings = settingsOf (named ''
+          [defaults]
+          model = "sonnet"
+          [defaults.session]
+          maxTurns = 7
+          turnTimeout = 77
+        '') { hyperhive.agent.session.maxTurns = 5; };
+      in
+      [
+        settings.model
+        settings.session.maxTurns
+        settings.session.turnTimeout
+      ];
+    expected = [
+      "sonnet"
+      5
+      77
+    ];
+  };
+
+  "a host's default list is replaced by agent.nix, not joined" = {
+    expr =
+      (settingsOf (named ''
+        [defaults.bash]
+        allow = ["ls *"]
+      '') { hyperhive.agent.bash.allow = [ "cat *" ]; }).bash.allow;
+    expected = [ "cat *" ];
+  };
+
+  "an override beats agent.nix" = {
+    expr =
+      (settingsOf (named ''
+        [overrides]
+        model = "opus"
+      '') { hyperhive.agent.model = "haiku"; }).model;
+    expected = "opus";
+  };
+
+  "an override beats any priority in agent.nix" = {
+    expr =
+      (settingsOf (named ''
+        [overrides]
+        model = "opus"
+      '') { hyperhive.agent.model = lib.mkOverride (-1000000) "haiku"; }).model;
+    expected = "opus";
+  };
+
+  "an override of a list replaces it" = {
+    expr =
+      (settingsOf (named ''
+        [overrides.tools]
+        allow = ["Read"]
+      '') { }).tools.allow;
+    expected = [ "Read" ];
+  };
+
+  "an override of the identity is allowed" = {
+    expr =
+      (settingsOf (named ''
+        [overrides.git]
+        name = "Op"
+      '') { }).git;
+    expected = {
+      name = "Op";
+      email = "worker@hive.local";
+    };
+  };
+
+  "an override has its option's type" = {
+    expr = settingsOf (named ''
+      [overrides]
+      model = 3
+    '') { };
+    fails = "hyperhive.agent.model' is not of type";
+  };
+
+  "an unknown override is an error" = {
+    expr = settingsOf (named ''
+      [overrides]
+      modle = "opus"
+    '') { };
+    fails = "hyperhive.agent.modle' does not exist";
+  };
+
+  "an unknown default is an error" = {
+    expr = settingsOf (named ''
+      [defaults]
+      modle = "opus"
+    '') { };
+    fails = "hyperhive.agent.modle' does not exist";
+  };
+
+  "an unknown key of hive.toml is an error" = {
+    expr = settingsOf (named ''
+      colour = "red"
+    '') { };
+    fails = "hive.toml: unknown key colour";
+  };
+
+  "agent.nix cannot set the name" = {
+    expr = agent { name = "other"; };
+    fails = "hyperhive.agent.name' is read-only";
+  };
+
+  "agent.nix cannot set the name with force" = {
+    expr = agent { name = lib.mkForce "other"; };
+    fails = "hyperhive.agent.name' is read-only";
+  };
+
+  "agent.nix cannot set the role" = {
+    expr = agent { role = "manager"; };
+    fails = "hyperhive.agent.role' is read-only";
+  };
+
+  "agent.nix sets nothing else" = {
+    expr = settingsOf plain { environment.systemPackages = [ ]; };
+    fails = "option `environment.*' does not exist";
+  };
+
+  "agent.nix gets no pkgs" = {
+    expr = settingsOf plain ({ pkgs, ... }: { hyperhive.agent.prompt = "${pkgs}"; });
+    fails = "pkgs|missing|attribute|argument";
+  };
+
+  "a value that an override hides is checked all the same" = {
+    expr = settingsOf (named ''
+      [overrides]
+      model = "opus"
+    '') { hyperhive.agent.model = 3; };
+    fails = "hyperhive.agent.model' is not of type";
+  };
+
+  "conditions and merges in agent.nix work" = {
+    expr =
+      (agent (
+        lib.mkMerge [
+          { bash.allow = [ "cat *" ]; }
+          (lib.mkIf true { bash.allow = [ "wc *" ]; })
+          (lib.mkIf false { bash.allow = [ "rm *" ]; })
+        ]
+      )).bash.allow;
+    expected = [
+      "cat *"
+      "wc *"
+    ];
+  };
+}

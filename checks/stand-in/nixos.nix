@@ -1,0 +1,43 @@
+# Declarations of the NixOS options that hyperhive's modules set, for evaluations without NixOS. Types are as in NixOS
+# where a value could be wrong, and `anything` where NixOS has long submodules.
+{ lib, ... }:
+let
+  inherit (lib) mkOption types;
+  tree = mkOption {
+    type = types.attrsOf types.anything;
+    default = { };
+  };
+in
+{
+  options = {
+    assertions = mkOption {
+      type = types.listOf types.unspecified;
+      default = [ ];
+    };
+    boot.isNspawnContainer = mkOption {
+      type = types.bool;
+      default = false;
+    };
+    environment.systemPackages = mkOption {
+      type = types.listOf types.package;
+      default = [ ];
+    };
+    environment.etc = mkOption {
+      type = types.attrsOf (types.submodule { options.text = mkOption { type = types.lines; }; });
+      default = { };
+    };
+    programs.git = {
+      enable = mkOption {
+        type = types.bool;
+        default = false;
+      };
+      config = mkOption {
+        type = types.attrsOf (types.attrsOf types.anything);
+        default = { };
+      };
+    };
+    systemd.services = tree;
+    users.users = tree;
+    users.groups = tree;
+  };
+}

@@ -1,0 +1,170 @@
+"""The Nix modules, evaluated for real: with the stand-in's lib always, with nixpkgs' own where there is one."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hyperhive.settings import schema, validate
+
+ROOT = Path(__file__).parents[2]
+STAND_IN = ROOT / "checks/stand-in/lib"
+NO_NIX = shutil.which("nix-instantiate") is None
+
+pytestmark = pytest.mark.skipif(NO_NIX, reason="nix is not installed")
+
+
+def _real_lib() -> Path | None:
+    named = os.environ.get("HYPERHIVE_NIXPKGS_LIB")
+    places = [Path(named)] if named else []
+    places += [Path(e.split("=", 1)[1], "lib") for e in os.environ.get("NIX_PATH", "").split(":") if e[:8] == "nixpkgs="]
+    return next((place for place in places if (place / "default.nix").is_file()), None)
+
+
+REAL = _real_lib()
+LIBS = [
+    pytest.param(STAND_IN, id="stand-in"),
+    pytest.param(
+        REAL,
+        id="nixpkgs",
+        marks=pytest.mark.skipif(REAL is None, reason="no nixpkgs lib: set HYPERHIVE_NIXPKGS_LIB or NIX_PATH"),
+    ),
+]
+
+
+def _nix(expression: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["nix-instantiate", "--eval", "--strict", "--json", "--store", "dummy://", "--expr", expression],
+        capture_output=True, text=True, timeout=timeout, check=False,
+    )  # fmt: skip
+
+
+def _evaluate(expression: str) -> Any:  # noqa: ANN401
+    done = _nix(expression)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@functools.cache
+def _tests(lib: Path) -> dict[str, dict[str, Any]]:
+    """Every test's value and expectation (negatives: their pattern), in one evaluation."""
+    found: dict[str, dict[str, Any]] = _evaluate(
+        f"builtins.mapAttrs (_: t: if t ? fails then {{ inherit (t) fails; }} else {{ inherit (t) expected; value = t.expr; }})"
+        f" (import {ROOT}/checks/eval {{ lib = import {lib}; }})"
+    )
+    return found
+
+
+def _names(*, negative: bool) -> list[str]:
+    if NO_NIX:
+        return []
+    done = _evaluate(f"builtins.mapAttrs (_: t: t ? fails) (import {ROOT}/checks/eval {{ lib = import {STAND_IN}; }})")
+    return [name for name, fails in done.items() if fails is negative]
+
+
+@pytest.mark.parametrize("lib", LIBS)
+@pytest.mark.parametrize("name", _names(negative=False))
+def test_evaluates_to_what_is_expected(lib: Path, name: str) -> None:
+    test = _tests(lib)[name]
+    assert test["value"] == test["expected"]
+
+
+@pytest.mark.parametrize("lib", LIBS)
+@pytest.mark.parametrize("name", _names(negative=True))
+def test_is_refused_with_the_reason(lib: Path, name: str) -> None:
+    done = _nix(f"(import {ROOT}/checks/eval {{ lib = import {lib}; }}).{json.dumps(name)}.expr")
+    assert done.returncode != 0, done.stdout
+    assert re.search(_tests(lib)[name]["fails"], done.stderr), done.stderr
+
+
+@pytest.mark.skipif(REAL is None, reason="no nixpkgs lib: set HYPERHIVE_NIXPKGS_LIB or NIX_PATH")
+def test_the_stand_in_and_nixpkgs_agree_in_every_value() -> None:
+    assert REAL is not None
+    assert _tests(STAND_IN) == _tests(REAL)
+
+
+@pytest.mark.parametrize("lib", LIBS)
+def test_evaluated_settings_are_valid_by_the_schema(lib: Path) -> None:
+    values = [test["value"] for name, test in _tests(lib).items() if name in ("every default", "every option set")]
+    assert [validate(value).to_json() for value in values] == values
+    assert len(values) == 2
+
+
+@pytest.mark.parametrize("lib", LIBS)
+def test_option_names_and_schema_properties_are_equal(lib: Path) -> None:
+    names = _evaluate(
+        f"let lib = import {lib}; tree = (lib.evalModules {{ modules = [ {ROOT}/modules/agent.nix ]; }}).options.hyperhive.agent;"
+        " walk = t: builtins.mapAttrs (_: o: if (o._type or null) == \"option\" then null else walk o) t; in walk tree"
+    )
+
+    def of_schema(node: dict[str, Any]) -> Any:  # noqa: ANN401
+        if node.get("type") != "object":
+            return None
+        return {name: of_schema(child) for name, child in node["properties"].items()}
+
+    expected = of_schema(schema())
+    del expected["schema"]
+    assert names == expected
+
+
+@pytest.mark.parametrize("lib", LIBS)
+def test_every_option_is_described_in_full_sentences(lib: Path) -> None:
+    described = _evaluate(
+        f"let lib = import {lib}; evaluate = m: (lib.evalModules {{ modules = [ m ]; }}).options;"
+        ' walk = path: t: builtins.concatLists (builtins.attrValues (builtins.mapAttrs (n: o: if n == "_module" then [ ]'
+        ' else if (o._type or null) == "option" then [ { name = "${path}.${n}"; text = o.description or ""; } ]'
+        ' else walk "${path}.${n}" o) t)); in'
+        f" walk \"\" (evaluate {ROOT}/modules/agent.nix).hyperhive ++ walk \"\" (evaluate {ROOT}/modules/options.nix).services"
+    )
+    assert len(described) > 30
+    assert [option["name"] for option in described if not option["text"].strip().endswith(".")] == []
+
+
+def test_mk_agent_gives_settings_and_both_configurations_without_nixpkgs(tmp_path: Path) -> None:
+    (tmp_path / "agent").mkdir()
+    (tmp_path / "agent/agent.nix").write_text('{ hyperhive.agent.model = "opus"; }\n')
+    (tmp_path / "hive.toml").write_text('name = "bee"\nrole = "agent"\n')
+    value = _evaluate(
+        f"let made = (import {ROOT}/modules/lib {{ lib = import {STAND_IN}; }}).mkAgent"
+        f" {{ hive = {tmp_path}/hive.toml; source = {tmp_path}/agent; }};"
+        " in { inherit (made) settings; systems = builtins.attrNames made.nixosConfigurations; }"
+    )
+    assert value["settings"]["model"] == "opus"
+    assert value["systems"] == ["bee", "container"]
+
+
+def test_the_modules_never_import_the_stand_in() -> None:
+    texts = {path: path.read_text() for path in (ROOT / "modules").rglob("*.nix")}
+    assert texts
+    assert [path for path, text in texts.items() if "stand-in/" in text] == []
+
+
+def test_nix_really_builds_the_files_of_a_guest(tmp_path: Path) -> None:
+    if shutil.which("bwrap") is None:
+        pytest.skip("bubblewrap is not installed")
+    expression = (
+        f"let lib = import {STAND_IN}; tools = import {ROOT}/checks/eval/tools.nix {{ inherit lib; }};"
+        " config = tools.guest (tools.agent { }) { }; etc = config.environment.etc; in tools.pkgs.runCommand \"etc\""
+        ' { settings = etc."hyperhive/settings.json".text; managed = etc."claude-code/managed-settings.json".text; }'
+        ' "mkdir -p $out; printf %s \\"$settings\\" > $out/settings.json; printf %s \\"$managed\\" > $out/managed.json"'
+    )
+    (tmp_path / "passwd").write_text("builder:x:0:0::/tmp:/bin/sh\n")
+    links = [("--symlink", str(p.readlink()), str(p)) for p in map(Path, ("/bin", "/lib", "/lib64")) if p.is_symlink()]
+    done = subprocess.run(
+        ["bwrap", "--unshare-all", "--uid", "0", "--gid", "0", "--ro-bind", "/usr", "/usr", *sum(links, ()),
+         "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/nix", "--ro-bind", str(ROOT), str(ROOT),
+         "--ro-bind", str(tmp_path / "passwd"), "/etc/passwd", "--setenv", "HOME", "/tmp", "--",
+         "sh", "-c", 'cat $(nix-build --no-out-link --option sandbox false --option build-users-group ""'
+         ' --option substituters "" --expr "$1")/settings.json', "sh", expression],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert validate(json.loads(done.stdout)).name == "worker"
