@@ -100,7 +100,7 @@ class Core:
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run work in the background; the core waits for it, and cancels it, when it stops."""
-        task = self._group.create_task(work)
+        task = self._group.create_task(_logged(work))
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
@@ -214,6 +214,14 @@ async def main(config: CoreConfig) -> int:
         await stop.wait()
         log.info("stopping: running turns may end (at most %g s)", config.drain)
     return 0
+
+
+async def _logged(work: Coroutine[Any, Any, None]) -> None:
+    """An error in one piece of background work is logged; the others, and the core, go on."""
+    try:
+        await work
+    except Exception:
+        log.exception("background work")
 
 
 def _lock(path: Path) -> IO[str]:

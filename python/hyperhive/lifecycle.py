@@ -75,7 +75,16 @@ class Hive:
         known = {agent.name for agent in await self._agents()}
         for wanted in declared:
             if wanted.name not in known:
-                await self.create(wanted.name, wanted.role, None, "system", start=wanted.auto_start)
+                await self._declare(wanted)
+
+    async def _declare(self, wanted: DeclaredAgent) -> None:
+        """Create an agent of the host's configuration; one that fails must not keep the others from running."""
+        try:
+            await self.create(wanted.name, wanted.role, None, "system", start=wanted.auto_start)
+        except HyperhiveError as error:
+            log.error("%s could not be created: %s", wanted.name, error)
+            event = {"event": "create_failed", "agent": wanted.name, "reason": str(error)}
+            await self._broker.send("system", "operator", json.dumps(event), kind="event")
 
     async def create(self, name: str, role: Role, source: Path | None, actor: str, *, start: bool = True) -> None:
         """Create an agent from the directory `source` (with agent.nix; None: the default one) and start it.
@@ -103,7 +112,7 @@ class Hive:
         repository = self._generations.repository(name)
         await repository.init()
         number = await self._database.read(lambda c: rows.next_number(c, name))
-        commit = await repository.fetch(self._generations.config_of(name), "HEAD", f"created/{number}")
+        commit = await repository.fetch_head(self._generations.config_of(name), f"created/{number}")
         if not start:
             await self._database.write(lambda c: agents.set_desired(c, name, "stopped"))
         built = await self._generations.build(name, commit, number, reason=f"created by {actor}", proposal=None)

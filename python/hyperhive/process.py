@@ -83,7 +83,7 @@ async def run(
     try:
         process = await asyncio.create_subprocess_exec(
             *argv,
-            stdin=PIPE,
+            stdin=PIPE if stdin else DEVNULL,
             stdout=PIPE,
             stderr=PIPE,
             cwd=cwd,
@@ -125,15 +125,17 @@ async def start(
 async def _communicate(
     process: asyncio.subprocess.Process, stdin: bytes, limit: int
 ) -> tuple[bytes, bytes]:
-    assert process.stdin and process.stdout and process.stderr
+    assert process.stdout and process.stderr
 
-    async def feed(pipe: asyncio.StreamWriter) -> None:
+    async def feed(pipe: asyncio.StreamWriter | None) -> None:
+        if pipe is None:
+            return
         try:
             pipe.write(stdin)
             await pipe.drain()
             pipe.close()
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # the process ended without reading: its exit code tells
+        except (BrokenPipeError, ConnectionResetError, RuntimeError):
+            pass  # the process ended without reading (uvloop: RuntimeError): its exit code tells
 
     async def read(pipe: asyncio.StreamReader) -> bytes:
         chunks: list[bytes] = []

@@ -42,10 +42,12 @@ class Upstream:
     play: Callable[[Seen, asyncio.StreamWriter], Awaitable[None]]
     url: str = ""
     seen: list[Seen] = field(default_factory=list)
+    reached: asyncio.Event = field(default_factory=asyncio.Event)
     hung_up: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, one request; then the connection is closed."""
+        self.reached.set()
         try:
             self.seen.append(await read_request(reader))
             async with asyncio.TaskGroup() as group:

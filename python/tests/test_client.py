@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from operator_rig import FakeCore, fake_core, until
 
 from hyperhive import client as client_module
 from hyperhive.client import Client, Event, call, find_socket, parse_events
 from hyperhive.errors import BadInput, Conflict, Forbidden, HyperhiveError, NotFound, Rejected, TooLarge, Unavailable
-from operator_rig import FakeCore, fake_core, until
 
 
 @pytest.fixture
@@ -209,7 +209,7 @@ def test_a_hive_that_somebody_else_put_there_is_not_used(hive: Path, monkeypatch
     if os.getuid() == 0:
         os.chown(planted, 65534, 65534)
     else:
-        monkeypatch.setattr(client_module.os, "getuid", lambda: 4242)
+        monkeypatch.setattr(os, "getuid", lambda: 4242)
     with pytest.raises(Unavailable, match=r"no core is running: .*hyperhive run.*--socket"):
         find_socket()
 

@@ -159,6 +159,19 @@ def test_a_client_that_hangs_up_ends_the_call_and_what_it_used_is_recorded(tmp_p
     asyncio.run(check())
 
 
+def test_a_request_that_is_cut_is_not_taken_for_a_whole_one(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with rig(plain, tmp_path) as hive, asyncio.timeout(10):
+            _, writer = await asyncio.open_unix_connection(str(hive.socket))
+            writer.write(b"POST /v1/messages HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n1\r\n{\r\n")
+            await hive.upstream.reached.wait()
+            writer.close()
+            await hive.upstream.hung_up.wait()
+            assert hive.upstream.seen == []
+
+    asyncio.run(check())
+
+
 def test_a_client_that_reads_slowly_slows_the_api_down(tmp_path: Path) -> None:
     stalled = asyncio.Event()
     sent = 0
@@ -247,9 +260,7 @@ def test_a_body_over_the_bound_is_refused_announced_or_not(tmp_path: Path) -> No
     asyncio.run(check())
 
 
-def test_a_client_that_never_finishes_its_request_is_ended(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_client_that_never_finishes_its_request_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model, "BODY_TIME", 0.2)
 
     async def check() -> None:
