@@ -246,10 +246,9 @@ def test_a_tick_comes_when_nothing_happens(core: FakeCore) -> None:
 
 
 def test_leaving_the_block_ends_the_stream_at_once(core: FakeCore) -> None:
-    before = threading.active_count()
     with Client(core.path).events():
         until(core.stream_opened.is_set)
-    assert not any(thread.name == "events" for thread in threading.enumerate()), before
+    assert not any(thread.name == "events" for thread in threading.enumerate())
 
 
 def test_what_the_block_raises_is_not_taken_for_the_connections_failure(core: FakeCore) -> None:
