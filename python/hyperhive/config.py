@@ -1,4 +1,4 @@
-"""What the operator configured for the core: read from core.json (written by the NixOS module or by `hyperhive run`)."""
+"""The operator's configuration of the core: core.json, written by the NixOS module or by `hyperhive run`."""
 
 from __future__ import annotations
 

@@ -26,7 +26,8 @@ from hyperhive.containers.local import LocalBackend
 from hyperhive.errors import Conflict, Unavailable
 from hyperhive.facade import ManagerFacade
 from hyperhive.flakes.evaluate import default_evaluator
-from hyperhive.gateway.model import ModelApi, create_model_app
+from hyperhive.gateway.model import create_model_app
+from hyperhive.gateway.upstream import ModelApi
 from hyperhive.generations import Generations
 from hyperhive.heartbeats import Heartbeats
 from hyperhive.hub import Hub
@@ -233,7 +234,7 @@ def _lock(path: Path) -> IO[str]:
         file.seek(0)
         holder = file.read().strip() or "?"
         file.close()
-        raise Conflict(f"another core (pid {holder}) runs on {path.parent}; stop it or use another state directory") from error
+        raise Conflict(f"another core (pid {holder}) runs on {path.parent}; stop it or use another directory") from error
     file.truncate(0)
     file.write(f"{os.getpid()}\n")
     file.flush()

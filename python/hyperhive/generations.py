@@ -100,7 +100,8 @@ class Generations:
         try:
             await self.run(new)
         except NoHeartbeat as error:
-            raise NoHeartbeat(f"generation {new.number}: {error}; {await self._restore(new.agent, before.generation)}") from error
+            now = await self._restore(new.agent, before.generation)
+            raise NoHeartbeat(f"generation {new.number}: {error}; {now}") from error
 
         def store(connection: sqlite3.Connection) -> None:
             rows.mark_healthy(connection, new.agent, new.number)

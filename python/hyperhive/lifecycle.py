@@ -71,7 +71,8 @@ class Hive:
         for agent in await self._agents():
             await self._sockets.open(agent.name)
             if agent.desired == "running" and agent.generation:
-                await self._backend.start(await self._generations.applied(await self._generations.current(agent.name)))
+                current = await self._generations.current(agent.name)
+                await self._backend.start(await self._generations.applied(current))
         known = {agent.name for agent in await self._agents()}
         for wanted in declared:
             if wanted.name not in known:

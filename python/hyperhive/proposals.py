@@ -205,7 +205,9 @@ class Proposals:
         await self._report(row)
 
     async def _apply_steps(self, row: Proposal) -> Proposal:
-        number = row.generation or await self._database.read(lambda c: generation_rows.next_number(c, row.agent))
+        number = row.generation
+        if number is None:
+            number = await self._database.read(lambda c: generation_rows.next_number(c, row.agent))
         await self._record(row.id, State.BUILDING, generation=number)
         built = await self._generations.build(
             row.agent, row.commit, number, reason=row.reason, proposal=row.id

@@ -24,7 +24,7 @@ from hyperhive.cli.card import card
 from hyperhive.cli.output import clean
 from hyperhive.client import Client
 from hyperhive.errors import Conflict, HyperhiveError, Unavailable
-from hyperhive.story import Story
+from hyperhive.story import Approve, Story
 
 REAL_API = "https://api.anthropic.com"
 CORE_START = 30.0
@@ -52,14 +52,15 @@ def main(options: RunOptions) -> int:
         print(f"hyperhive: state in {state}")
         print(f"model:     {said}", flush=True)
         config = write_config(state, runtime, url)
-        stack.enter_context(_program([_beside("hive-c0re"), "--config", str(config)], state / "log" / "core.log"))
+        log = state / "log" / "core.log"
+        core = stack.enter_context(_program([_beside("hive-c0re"), "--config", str(config)], log))
         client = Client(runtime / "operator.sock")
-        _wait_for_core(client, state / "log" / "core.log")
+        _wait_for_core(client, core, log)
         return _operate(options, client)
 
 
 def _operate(options: RunOptions, client: Client) -> int:
-    story = Story(client, approve=_approver(options, client))
+    story = Story(client, approve=_approver(options))
     shown = story.play(limit=ONCE_LIMIT if options.once else None)
     if options.once:
         return 0 if shown else 1
@@ -98,11 +99,12 @@ def _rehearsal(log: Path) -> Iterator[int]:
 
 @contextmanager
 def _program(argv: list[str], log: Path, *, stdout: int | None = None) -> Iterator[process.Popen[bytes]]:
-    """A process for the time of the block; SIGTERM and patience at its end. Its output goes to `log`."""
+    """A process for the time of the block, and not longer than this one; its output goes to `log`."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
+        bound = [process.find("setpriv", "install util-linux"), "--pdeathsig", "TERM", "--", *argv]
         child = process.Popen(
-            argv, stdin=process.DEVNULL, stdout=stdout or output, stderr=output, start_new_session=True
+            bound, stdin=process.DEVNULL, stdout=stdout or output, stderr=output, start_new_session=True
         )
     try:
         yield child
@@ -117,25 +119,20 @@ def _beside(name: str) -> str:
     return str(beside) if beside.exists() else process.find(name, "install the hyperhive package")
 
 
-def _wait_for_core(client: Client, log: Path) -> None:
-    """Until the core answers. Raises Unavailable with the last line of its log."""
+def _wait_for_core(client: Client, core: process.Popen[bytes], log: Path) -> None:
+    """Until the core answers. Raises Unavailable with what it said last if it ended instead."""
     deadline = time.monotonic() + CORE_START
     while time.monotonic() < deadline:
+        if core.poll() is not None:
+            last = log.read_text(errors="replace").splitlines()[-1:] or ["it said nothing"]
+            raise Unavailable(f"the core did not start: {last[0].removeprefix('error: ')}")
         try:
             client.status()
         except Unavailable:
-            last = _last_error(log)
-            if last:
-                raise Unavailable(f"the core did not start: {last}") from None
             time.sleep(0.05)
         else:
             return
     raise Unavailable(f"the core did not answer within {CORE_START:g} s; see {log}")
-
-
-def _last_error(log: Path) -> str | None:
-    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
-    return next((line.removeprefix("error: ") for line in lines[-1:] if line.startswith("error: ")), None)
 
 
 def runtime_directory(state: Path) -> Path:
@@ -168,7 +165,7 @@ def write_config(state: Path, runtime: Path, url: str) -> Path:
     return path
 
 
-def _approver(options: RunOptions, client: Client) -> Any:
+def _approver(options: RunOptions) -> Approve:
     """The function that the story asks: shows the card and answers whether the operator approves."""
 
     def approve(proposal: dict[str, Any]) -> bool:
@@ -177,8 +174,12 @@ def _approver(options: RunOptions, client: Client) -> Any:
             print("approved by --yes", flush=True)
             return True
         if not sys.stdin.isatty():
-            raise HyperhiveError("there is no terminal to ask at: approve with `hyperhive apply approve`, or give --yes")
-        return input(f"Apply this to {clean(proposal['agent'])}? [y/N] ").strip().lower() in ("y", "yes")
+            raise HyperhiveError("there is no terminal to ask at; give --yes, or use `hyperhive apply approve`")
+        try:
+            answer = input(f"Apply this to {clean(proposal['agent'])}? [y/N] ")
+        except EOFError:
+            raise HyperhiveError("no answer came; the proposal waits: `hyperhive apply list`") from None
+        return answer.strip().lower() in ("y", "yes")
 
     return approve
 

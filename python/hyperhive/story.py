@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from importlib import resources
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from hyperhive.cli.output import clean
-from hyperhive.client import Client
+from hyperhive.client import Client, Event
 from hyperhive.errors import Conflict
 
 WISH = (
@@ -18,6 +20,8 @@ WISH = (
     "more; a stronger model (sonnet) would do it good as well."
 )
 AGENTS = (("manager", "manager"), ("worker", "agent"))
+
+OPEN = ("requested", "checked", "approved", "building", "activating")
 
 Approve = Callable[[dict[str, Any]], bool]
 
@@ -32,16 +36,15 @@ class Story:
 
     def play(self, limit: float | None) -> bool:
         """Show the loop (at most `limit` seconds) and return whether it came to its end: the worker's report."""
-        with self._client.events() as events:
+        with self._client.events(tick=1.0) as events:
             self._create_agents()
             if self._report() is not None:
                 self._say_over()
                 return True
             self._begin()
-            for event in events:
+            for event in chain([Event("tick", {})], events):
                 self._print(event.kind, event.data)
-                decided = self._decide()
-                if decided is False:
+                if self._decide() is False:
                     return False
                 if (report := self._report()) is not None:
                     print(f"\nworker reports to the operator: {clean(report['body'])}", flush=True)
@@ -65,15 +68,16 @@ class Story:
                 self._say("hive", f"{name} is created and answers (generation 1)")
 
     def _begin(self) -> None:
-        """Say the wish, unless an earlier start did; then what is under way goes on by itself."""
-        if self._client.proposals() or any(turn for turn in self._turns()):
+        """Say the wish, unless what an earlier start began is still under way; then that goes on by itself."""
+        if self._under_way():
             self._say("hive", "an earlier start began the loop; it goes on from there")
-            self._decide()
-            return
-        self._client.send("manager", WISH)
+        else:
+            self._client.send("manager", WISH)
 
-    def _turns(self) -> list[Any]:
-        return [agent["last_turn"] for agent in self._client.agents() if agent["last_turn"]]
+    def _under_way(self) -> bool:
+        """Whether mail waits for an agent, a turn runs, or a proposal is not over."""
+        busy = any(agent["unread"] or agent["activity"] == "turn" for agent in self._client.agents())
+        return busy or any(proposal["state"] in OPEN for proposal in self._client.proposals())
 
     def _decide(self) -> bool | None:
         """Decide what waits for the operator: None if nothing does, else whether it was approved."""
@@ -117,8 +121,9 @@ class Story:
 def lines_of(kind: str, data: dict[str, Any]) -> list[tuple[str, str]]:
     """What an event of the hive means in words: (who, what) pairs, none for those that only machines need."""
     match kind:
-        case "message" if data.get("event", "sent") == "sent":
-            return [(f"{data['sender']} → {data['recipient']}", shorten(data["body"]))]
+        case "message":
+            said = _event_words(data["body"]) if data["kind"] == "event" else shorten(data["body"])
+            return [(f"{data['sender']} → {data['recipient']}", said)]
         case "proposal":
             return [(f"proposal {data['id']}", _proposal_words(data))]
         case "turn_event":
@@ -129,6 +134,16 @@ def lines_of(kind: str, data: dict[str, Any]) -> list[tuple[str, str]]:
             return [(data["name"], data["event"])]
         case _:
             return []
+
+
+def _event_words(body: str) -> str:
+    """A helper event in words: its name, then what it says."""
+    try:
+        event = json.loads(body)
+    except ValueError:
+        return shorten(body)
+    told = ", ".join(f"{name} {value}" for name, value in event.items() if name not in ("event", "commit", "log"))
+    return shorten(f"{event.get('event')}: {told}")
 
 
 def _proposal_words(data: dict[str, Any]) -> str:

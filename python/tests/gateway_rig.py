@@ -72,7 +72,7 @@ async def read_request(reader: asyncio.StreamReader) -> Seen:
     if "content-length" in headers:
         return Seen(method, target, headers, await reader.readexactly(int(headers["content-length"])))
     body = b""
-    while size := int(await reader.readline(), 16):
+    while size := int(await reader.readuntil(b"\n"), 16):
         body += (await reader.readexactly(size + 2))[:-2]
     await reader.readline()
     return Seen(method, target, headers, body)

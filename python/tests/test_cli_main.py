@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cli_rig import Cli, run, terminal
+from cli_rig import Cli, Outcome, run, terminal
 from operator_rig import COMMAND, DEADLINE, FakeCore, environment, fake_core, until
 
 from hyperhive.cli import app, guard, help_text
@@ -84,7 +84,7 @@ def test_usage_errors_exit_with_2(arguments: list[str], capsys: pytest.CaptureFi
 
 def test_an_error_of_the_core_is_one_line_and_exit_1(cli: Cli) -> None:
     cli.core.fail("GET /v1/status", 503, "unavailable", "the disk is full\x1b[2J\nfree some")
-    assert cli("status") == type(cli("status"))(1, "", "error: the disk is full\\x1b[2J\\nfree some\n")
+    assert cli("status") == Outcome(1, "", "error: the disk is full\\x1b[2J\\nfree some\n")
 
 
 def test_without_a_core_every_command_says_what_to_do(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ class HarnessApp:
         request = Request(scope, receive, send)
         try:
             answer: Response = JSONResponse(await self._dispatch(request))
-        except Exception as error:  # noqa: BLE001  (the edge: nothing passes it)
+        except Exception as error:  # the edge: nothing passes it
             answer = error_response(error)
         await answer(scope, receive, send)
 
@@ -69,9 +69,10 @@ class HarnessApp:
         if request.method == "POST" and (handler := _PLAIN.get(path)):
             return await handler(self._core, agent, request)
         parts = path.split("/")
-        if request.method == "POST" and parts[:3] == ["", "v1", "turns"] and len(parts) == 5 and parts[3].isdigit():
-            if len(parts[3]) < 18 and parts[4] in _OF_TURN:
+        if request.method == "POST" and parts[:3] == ["", "v1", "turns"] and len(parts) == 5 and parts[4] in _OF_TURN:
+            if parts[3].isascii() and parts[3].isdigit() and len(parts[3]) < 18:
                 return await _OF_TURN[parts[4]](self._core, agent, int(parts[3]), request)
+            raise BadInput(f"{parts[3][:40]!r} is not a turn's number")
         raise NotFound(f"there is no {request.method} {path[:80]}")
 
 
@@ -137,7 +138,11 @@ async def _begin_turn(core: HarnessCore, agent: str, request: Request) -> dict[s
     body = parse_json(await read_body(request))
     ids, session = integers(body, "message_ids"), text(body, "session_id")
     model, generation = text(body, "model"), integer(body, "generation")
-    turn = await core.database.write(lambda c: turns.begin(c, agent, generation, model, session, ids))
+    turn = await core.database.write(
+        lambda c: turns.begin(
+            c, agent=agent, generation=generation, model=model, session_id=session, message_ids=ids
+        )
+    )
     core.hub.publish("turn", {"agent": agent, "turn": turn, "model": model, "outcome": None})
     return {"turn": turn}
 

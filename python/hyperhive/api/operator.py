@@ -119,8 +119,8 @@ class OperatorApi:
     async def request_apply(self, request: Request, actor: str) -> dict[str, Any]:
         """POST /v1/proposals {agent, commit, reason}."""
         body = await read_json(request)
-        proposal = await self._core.proposals.request(text(body, "agent"), text(body, "commit"), text(body, "reason"), actor)
-        return proposal.view()
+        agent, commit, reason = (text(body, name) for name in ("agent", "commit", "reason"))
+        return (await self._core.proposals.request(agent, commit, reason, actor)).view()
 
     async def approve(self, request: Request, actor: str) -> dict[str, Any]:
         """POST /v1/proposals/{id}/approve {fingerprint}."""

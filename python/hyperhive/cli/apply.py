@@ -182,8 +182,8 @@ def _follow(core: Client, proposal: dict[str, Any], passing: frozenset[str]) -> 
         if said not in passing:
             return view
     raise Unavailable(
-        f"the core ended while proposal {proposal['id']} was {said}; "
-        f"it goes on when the core runs again: `hyperhive apply show {proposal['id']}`"
+        f"the core stopped telling while proposal {proposal['id']} was {said}; "
+        f"it goes on when the core runs: `hyperhive apply show {proposal['id']}`"
     )
 
 

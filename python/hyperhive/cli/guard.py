@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
@@ -19,6 +20,7 @@ def guarded(work: Callable[[], object]) -> int:
     A reader that went away (`hyperhive audit | head`) ends it quietly. HYPERHIVE_DEBUG=1 shows tracebacks.
     """
     try:
+        _print_everything()
         code = _exit_code(work)
         sys.stdout.flush()
     except KeyboardInterrupt:
@@ -29,6 +31,13 @@ def guarded(work: Callable[[], object]) -> int:
     except BaseException as error:
         return _report(error)
     return code
+
+
+def _print_everything() -> None:
+    """Let characters that the terminal's encoding lacks be written out as `\\u65e5` rather than be an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _exit_code(work: Callable[[], object]) -> int:

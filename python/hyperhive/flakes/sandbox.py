@@ -21,7 +21,7 @@ class Limits:
 
     memory: int
     cpu: int
-    scratch: int = 256 * 1024 * 1024
+    scratch: int = 64 * 1024 * 1024
 
     def prefix(self) -> list[str]:
         """The beginning of an argv that holds a program to the limits of memory and CPU."""

@@ -28,6 +28,8 @@ _CONFIG = {
     "core.multiPackIndex": "false",
     "protocol.allow": "never",
     "pack.threads": "1",
+    "pack.window": "0",  # no search for deltas: small trees gain nothing, big files would take minutes
+    "pack.compression": "1",
 }
 
 
@@ -76,10 +78,16 @@ class SourceRepository:
         if result.returncode < 0 and len(result.stdout) > MAX_PACK - 2 * 65536:
             raise Rejected(f"commit {commit[:12]} is larger than {MAX_PACK >> 20} MiB; keep big files out of it")
         if result.returncode != 0:
-            if f"bad object {commit}" in result.error or "bad revision" in result.error:
-                raise _missing(commit)
+            await self._check_is_commit(commit)
             raise Rejected(f"commit {commit[:12]} cannot be read: {complaint(result)}")
         return result.stdout
+
+    async def _check_is_commit(self, commit: str) -> None:
+        found = await self._git("cat-file", "-t", commit)
+        if found.returncode != 0:
+            raise _missing(commit)
+        if found.text != "commit":
+            raise BadInput(f"{commit[:12]} is a {found.text[:20]}, not a commit; give the hash of a commit")
 
     async def _git(self, *arguments: str, stdin: bytes = b"") -> Result:
         config = [word for name, value in _CONFIG.items() for word in ("-c", f"{name}={value}")]

@@ -67,7 +67,8 @@ class HarnessClient:
 
     def end_turn(self, turn: int, *, outcome: str, detail: str, usage: dict[str, Any], cost_usd: float | None) -> None:
         """Record how the turn ended."""
-        self._post(f"/v1/turns/{turn}/end", {"outcome": outcome, "detail": detail, "usage": usage, "cost_usd": cost_usd})
+        body = {"outcome": outcome, "detail": detail, "usage": usage, "cost_usd": cost_usd}
+        self._post(f"/v1/turns/{turn}/end", body)
 
     def close(self) -> None:
         """Close the connection; the next call opens another."""

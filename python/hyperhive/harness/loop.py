@@ -143,7 +143,8 @@ class Harness:
         config, session = self._config, self._session.current()
         notes = notes_prompt(config.settings, config.state) if session.fresh else ""
         ids = [message["id"] for message in batch]
-        turn = self._with_core(lambda: self._client.begin_turn(ids, session.id, config.settings.model, config.generation))
+        model, generation = config.settings.model, config.generation
+        turn = self._with_core(lambda: self._client.begin_turn(ids, session.id, model, generation))
         self._beat_at = 0.0
         hooks = TurnHooks(lines=lambda lines: self._hand_on(turn, lines), tick=self._tick)
         try:

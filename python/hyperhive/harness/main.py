@@ -31,7 +31,7 @@ def main(program: str, role: Role, arguments: Sequence[str]) -> int:
     """Parse and run; every error is one line on standard error. Exit 3: the cage or Claude Code did not start."""
     parser = argparse.ArgumentParser(
         prog=program,
-        description="Runs the turns of one agent of a hive: mail in, one Claude Code process per turn, mail acknowledged.",
+        description="Runs the turns of one agent: mail in, one Claude Code process per turn, mail acknowledged.",
         epilog="Its backend starts it. SIGTERM ends it after the running turn; a second one interrupts the turn.",
     )
     parser.add_argument("--config", type=Path, default=Path("/etc/hyperhive/harness.json"), metavar="FILE")

@@ -24,9 +24,9 @@ operator) which command you need and why."""
 _MANAGER = """
 You are the manager. The configuration of agent NAME is the git repository /hive/agents/NAME/config; its agent.nix sets
 hyperhive.agent.* and nothing else. To change an agent: edit its agent.nix as little as needed, commit with
-`git -C /hive/agents/NAME/config commit -am "…"`, find the hash with `git -C /hive/agents/NAME/config rev-parse HEAD`, and
-call mcp__hive__request_apply_commit with the full hash and the reason. The operator then approves or denies it; you get
-mail from `system` with the event apply_result when it is over. Do not wait for it in your turn."""
+`git -C /hive/agents/NAME/config commit -am "…"`, find the hash with `git -C /hive/agents/NAME/config rev-parse HEAD`,
+and call mcp__hive__request_apply_commit with the full hash and the reason. The operator then approves or denies it; you
+get mail from `system` with the event apply_result when it is over. Do not wait for it in your turn."""
 
 
 def system_prompt(settings: Settings) -> str:

@@ -1,7 +1,8 @@
-"""One turn: one Claude Code process in a cage, from the prompt to the verdict, with its events handed on as they come."""
+"""One turn: one Claude Code process in a cage, from the prompt to the verdict; its events are handed on as they come."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import selectors
@@ -175,10 +176,8 @@ def _interrupt(child: process.Popen[bytes]) -> None:
 
 
 def _signal(pid: int, number: int) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
-    except ProcessLookupError:
-        pass
 
 
 def claude_processes(root: int) -> list[int]:

@@ -29,9 +29,10 @@ def scripted_step(messages: list[dict[str, Any]]) -> Step | None:
             continue
         said = texts(messages[index])
         if found := [match for text in said for match in _MARKED.findall(text)]:
-            steps: list[Step] = json.loads(base64.b64decode(found[-1]))
+            steps = json.loads(base64.b64decode(found[-1]))
             done = sum(message.get("role") == "assistant" for message in messages[index + 1 :])
-            return steps[min(done, len(steps) - 1)]
+            step: Step = steps[min(done, len(steps) - 1)]
+            return step
         if any(text.lstrip().startswith("[from ") for text in said):  # a newer prompt without a script
             return None
     return None
@@ -42,4 +43,5 @@ def texts(message: dict[str, Any]) -> list[str]:
     content = message.get("content")
     if isinstance(content, str):
         return [content]
-    return [str(block.get("text", "")) for block in content or [] if isinstance(block, dict) and block.get("type") == "text"]
+    blocks = [block for block in content or [] if isinstance(block, dict)]
+    return [str(block.get("text", "")) for block in blocks if block.get("type") == "text"]

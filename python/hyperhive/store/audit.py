@@ -43,4 +43,8 @@ def entries(
         " AND (?2 IS NULL OR at >= ?2) ORDER BY id DESC LIMIT ?3",
         (agent, since, limit),
     ).fetchall()
-    return [Entry(*row[:5], json.loads(row[5])) for row in reversed(rows)]
+    return [_entry(*row) for row in reversed(rows)]
+
+
+def _entry(number: int, at: float, actor: str, action: str, subject: str, detail: str) -> Entry:
+    return Entry(number, at, actor, action, subject, json.loads(detail))

@@ -43,9 +43,8 @@ _COLUMNS = "agent, number, commit_id, tree, settings, proposal, reason, healthy,
 
 def _generation(row: tuple[Any, ...]) -> Generation:
     agent, number, commit, tree, settings, proposal, reason, healthy, created_at = row
-    return Generation(
-        agent, number, commit, tree, Settings.from_json(json.loads(settings)), proposal, reason, bool(healthy), created_at
-    )
+    parsed = Settings.from_json(json.loads(settings))
+    return Generation(agent, number, commit, tree, parsed, proposal, reason, bool(healthy), created_at)
 
 
 def insert(

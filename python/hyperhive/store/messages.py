@@ -49,7 +49,8 @@ _WAITING = "recipient = ? AND delivered_at IS NULL AND dead_at IS NULL"
 
 
 def _message(row: tuple[Any, ...]) -> Message:
-    return Message(*row[:-1], bool(row[-1]))
+    values = dict(zip(Message.__dataclass_fields__, row, strict=True))
+    return Message(**{**values, "replied": bool(values["replied"])})
 
 
 def insert(

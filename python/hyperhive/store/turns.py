@@ -49,7 +49,13 @@ def _turn(row: tuple[Any, ...]) -> Turn:
 
 
 def begin(
-    connection: sqlite3.Connection, agent: str, generation: int, model: str, session_id: str, message_ids: Sequence[int]
+    connection: sqlite3.Connection,
+    *,
+    agent: str,
+    generation: int,
+    model: str,
+    session_id: str,
+    message_ids: Sequence[int],
 ) -> int:
     """Record that a turn began; a turn of the same agent that never ended did not survive: it is closed as `lost`."""
     now = time.time()

@@ -19,7 +19,7 @@ def add(connection: sqlite3.Connection, agent: str, model: str, input_tokens: in
 
 
 def for_agent(connection: sqlite3.Connection, agent: str, days: int = 30) -> list[dict[str, Any]]:
-    """The agent's use, newest day first, at most `days` × models rows."""
+    """The agent's use, newest day first, at most four models of each of `days` days."""
     rows = connection.execute(
         "SELECT day, model, requests, input_tokens, output_tokens FROM model_usage WHERE agent = ?"
         " ORDER BY day DESC, model LIMIT ?",

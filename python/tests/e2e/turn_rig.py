@@ -23,7 +23,8 @@ from hyperhive.api.server import Servers
 from hyperhive.broker import Broker
 from hyperhive.containers import Applied, Crash
 from hyperhive.containers.local import LocalBackend
-from hyperhive.gateway.model import ModelApi, create_model_app
+from hyperhive.gateway.model import create_model_app
+from hyperhive.gateway.upstream import ModelApi
 from hyperhive.heartbeats import Heartbeats
 from hyperhive.hub import Hub
 from hyperhive.settings import Role, Settings

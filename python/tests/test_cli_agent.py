@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cli_rig import Cli, run, terminal
+from operator_rig import FakeCore, agent_details, agent_view, fake_core
+
+
+@pytest.fixture
+def core(tmp_path: Path) -> Iterator[FakeCore]:
+    with fake_core(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+def cli(core: FakeCore, capsys: pytest.CaptureFixture[str]) -> Cli:
+    return Cli(core, capsys)
+
+
+def test_the_list_shows_each_agent_at_a_glance(cli: Cli) -> None:
+    turn = {"id": 1, "started_at": 1.0, "ended_at": None, "outcome": None, "model": "haiku", "cost_usd": None}
+    agents = [agent_view("manager", role="manager", activity="turn", last_turn=turn), agent_view(unread=3)]
+    cli.core.answer("GET /v1/agents", {"agents": agents})
+    header, manager, worker = cli("agent", "list").out.splitlines()
+    assert header.split() == ["NAME", "ROLE", "STATE", "GENERATION", "MODEL", "UNREAD", "LAST", "TURN"]
+    assert "running (in a turn)" in manager
+    assert "began " in manager
+    assert worker.split() == ["worker", "agent", "running", "1", "haiku", "3", "-"]
+
+
+def test_the_list_as_json_is_what_the_core_says_with_iso_times(cli: Cli) -> None:
+    turn = {"id": 1, "started_at": 1.0, "ended_at": 2.0, "outcome": "completed", "model": "haiku", "cost_usd": 0.1}
+    cli.core.answer("GET /v1/agents", {"agents": [agent_view(last_turn=turn)]})
+    (agent,) = json.loads(cli("agent", "list", "--json").out)
+    assert agent["last_turn"]["ended_at"] == "1970-01-01T00:00:02.000Z"
+    assert agent["name"] == "worker"
+
+
+def test_an_empty_hive_says_how_to_create_an_agent(cli: Cli) -> None:
+    cli.core.answer("GET /v1/agents", {"agents": []})
+    assert "hyperhive agent create NAME" in cli("agent", "list").out
+    assert cli("agent", "list", "--json").out == "[]\n"
+
+
+def test_show_lists_rights_generations_and_tokens(cli: Cli) -> None:
+    cli.core.answer("GET /v1/agents/worker", agent_details(overrides={"model": "sonnet"}))
+    shown = cli("agent", "show", "worker").out
+    for part in ("bash:       ls *", "overrides:  model = sonnet", "1 *", "cccccccccccc", "2026-11-23"):
+        assert part in shown, shown
+    assert json.loads(cli("agent", "show", "worker", "--json").out)["settings"]["bash"]["allow"] == ["ls *"]
+
+
+def test_show_of_an_agent_without_a_generation_works(cli: Cli) -> None:
+    nothing = agent_details(settings=None, generations=[], usage=[], generation=0, model=None)
+    cli.core.answer("GET /v1/agents/worker", nothing)
+    shown = cli("agent", "show", "worker")
+    assert shown.code == 0
+    assert "no generation yet" in shown.out
+
+
+def test_create_sends_the_absolute_source(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "source").mkdir()
+    monkeypatch.chdir(tmp_path)
+    cli.core.answer("POST /v1/agents", agent_view())
+    done = cli("agent", "create", "worker", "--role", "agent", "--from", "source")
+    assert done.out == "worker: running, generation 1, model haiku\n"
+    assert cli.core.asked("POST /v1/agents") == [
+        {"name": "worker", "role": "agent", "source": str(tmp_path / "source")}
+    ]
+
+
+def test_create_from_a_missing_directory_asks_nothing_of_the_core(cli: Cli, tmp_path: Path) -> None:
+    done = cli("agent", "create", "worker", "--from", str(tmp_path / "none"))
+    assert (done.code, done.err) == (1, f"error: {tmp_path}/none is not a directory\n")
+    assert cli.core.requests == []
+
+
+@pytest.mark.parametrize("action", ["start", "stop", "restart"])
+def test_several_agents_are_started_and_stopped_in_order(cli: Cli, action: str) -> None:
+    for name in ("a", "b"):
+        cli.core.answer(f"POST /v1/agents/{name}/{action}", agent_view(name))
+    assert [text.split(":")[0] for text in cli("agent", action, "a", "b").out.splitlines()] == ["a", "b"]
+
+
+def test_destroy_keeps_the_files_and_does_not_ask(cli: Cli) -> None:
+    cli.core.answer("DELETE /v1/agents/worker?purge=0", {})
+    assert cli("agent", "destroy", "worker").out == "worker: destroyed; its files stay\n"
+
+
+def test_purge_without_a_terminal_needs_yes(core: FakeCore) -> None:
+    core.answer("GET /v1/agents/worker", agent_details())
+    done = run("--socket", str(core.path), "agent", "destroy", "worker", "--purge", stdin=b"worker\n")
+    assert (done.code, done.out) == (1, "")
+    assert done.err == "error: there is no terminal to ask at; give --yes to purge\n"
+    assert core.asked("DELETE /v1/agents/worker?purge=1") == []
+
+
+def test_purge_with_yes_does_not_ask(cli: Cli) -> None:
+    cli.core.answer("DELETE /v1/agents/worker?purge=1", {})
+    assert cli("agent", "destroy", "worker", "--purge", "--yes").out == "worker: destroyed with its files\n"
+
+
+@pytest.mark.parametrize(("typed", "code"), [("worker\n", 0), ("worke\n", 1), ("y\n", 1), ("\x04", 1)])
+def test_purge_on_a_terminal_wants_the_name_typed(core: FakeCore, typed: str, code: int) -> None:
+    core.answer("GET /v1/agents/worker", agent_details())
+    core.answer("DELETE /v1/agents/worker?purge=1", {})
+    with terminal("--socket", str(core.path), "agent", "destroy", "worker", "--purge") as screen:
+        screen.see("Type its name")
+        screen.type(typed)
+        assert screen.end() == code, screen.shown
+    assert len(core.asked("DELETE /v1/agents/worker?purge=1")) == (1 if code == 0 else 0)
+
+
+def test_logs_cannot_drive_the_terminal(cli: Cli) -> None:
+    cli.core.answer("GET /v1/agents/worker/logs?lines=2", {"log": "one\n\x1b[2Jtwo\n"})
+    assert cli("agent", "logs", "worker", "-n", "2").out == "one\n\\x1b[2Jtwo\n"
+
+
+def test_an_empty_log_prints_nothing(cli: Cli) -> None:
+    cli.core.answer("GET /v1/agents/worker/logs?lines=100", {"log": ""})
+    assert cli("agent", "logs", "worker").out == ""
+
+
+def test_shell_becomes_the_cores_command(core: FakeCore) -> None:
+    core.answer("GET /v1/agents/worker/shell", {"argv": ["sh", "-c", "echo in the cage; exit 7"]})
+    done = run("--socket", str(core.path), "agent", "shell", "worker")
+    assert (done.code, done.out) == (7, "in the cage\n")
+
+
+def test_a_shell_that_cannot_be_run_says_so(cli: Cli) -> None:
+    cli.core.answer("GET /v1/agents/worker/shell", {"argv": ["/no/such/bwrap"]})
+    assert cli("agent", "shell", "worker").err == "error: /no/such/bwrap cannot be run: No such file or directory\n"
+
+
+def test_model_shows_overrides_and_resets(cli: Cli) -> None:
+    cli.core.answer("GET /v1/agents/worker", agent_details(overrides={"model": "haiku"}))
+    cli.core.answer("PUT /v1/agents/worker/model", agent_view(model="sonnet"))
+    assert cli("agent", "model", "worker").out == "haiku (override)\n"
+    assert cli("agent", "model", "worker", "sonnet").code == 0
+    assert cli("agent", "model", "worker", "--reset").code == 0
+    assert cli.core.asked("PUT /v1/agents/worker/model") == [{"model": "sonnet"}, {"model": None}]
+    assert cli("agent", "model", "worker", "sonnet", "--reset").code == 1

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cli_rig import Cli
+from operator_rig import FakeCore, fake_core
+
+from hyperhive.cli.audit import moment
+from hyperhive.errors import BadInput
+
+ENTRY = {
+    "id": 1,
+    "at": 1.0,
+    "actor": "manager",
+    "action": "proposal.requested",
+    "subject": "proposal/3",
+    "detail": {"agent": "worker", "commit": "01\n23", "generation": 2},
+}
+
+
+@pytest.fixture
+def core(tmp_path: Path) -> Iterator[FakeCore]:
+    with fake_core(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+def cli(core: FakeCore, capsys: pytest.CaptureFixture[str]) -> Cli:
+    return Cli(core, capsys)
+
+
+def test_the_log_says_who_did_what_to_whom(cli: Cli) -> None:
+    cli.core.answer("GET /v1/audit?limit=50", {"entries": [ENTRY]})
+    row = cli("audit").out.splitlines()[1]
+    assert row.endswith(r"manager  proposal.requested  proposal/3  agent=worker commit=01\n23 generation=2")
+
+
+def test_the_log_as_json_keeps_the_detail_and_has_iso_times(cli: Cli) -> None:
+    cli.core.answer("GET /v1/audit?agent=worker&since=86400&limit=2", {"entries": [ENTRY]})
+    done = cli("audit", "--agent", "worker", "--since", "1970-01-02T00:00:00+00:00", "-n", "2", "--json")
+    (entry,) = json.loads(done.out)
+    assert entry == {**ENTRY, "at": "1970-01-01T00:00:01.000Z"}
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("5m", 300), ("2h", 7200), ("3d", 259200)])
+def test_a_span_counts_back_from_now(text: str, seconds: int) -> None:
+    assert abs(moment(text) - (time.time() - seconds)) < 5
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "5w", "-1h", "2026-13-01"])
+def test_what_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(BadInput, match="is no time; use 90m"):
+        moment(text)

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cli_rig import Cli
+from operator_rig import FakeCore, fake_core
+
+STATUS = {
+    "version": "0.1.0",
+    "backend": "local",
+    "model_api": "http://127.0.0.1:1",
+    "state_dir": "/s",
+    "agents": 2,
+    "running": 1,
+    "proposals_waiting": 1,
+    "inbox_unread": 0,
+    "dead_letters": 0,
+}
+
+
+@pytest.fixture
+def core(tmp_path: Path) -> Iterator[FakeCore]:
+    with fake_core(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+def cli(core: FakeCore, capsys: pytest.CaptureFixture[str]) -> Cli:
+    return Cli(core, capsys)
+
+
+def test_status_says_what_waits_and_how_to_see_it(cli: Cli) -> None:
+    cli.core.answer("GET /v1/status", STATUS)
+    shown = cli("status").out
+    assert "agents:       2, 1 running\n" in shown
+    assert "proposals:    1 to decide: hyperhive apply list --state checked\n" in shown
+    assert "inbox:        0 unread\n" in shown
+    assert json.loads(cli("status", "--json").out) == {**STATUS, "socket": str(cli.core.path)}

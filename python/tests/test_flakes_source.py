@@ -1,0 +1,466 @@
+"""Fetching from a repository that an agent wrote: hostile in every way that git allows."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flakes_rig import PLAIN, Applied, Config, needs_bwrap, wait
+
+from hyperhive.errors import BadInput, HyperhiveError, NotFound, Rejected, Unavailable
+from hyperhive.flakes.source import SourceRepository
+from hyperhive.process import run
+
+pytestmark = needs_bwrap
+
+
+@pytest.fixture
+def applied(tmp_path: Path) -> Applied:
+    return Applied(tmp_path / "applied")
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    return Config(tmp_path / "agents/worker/config")
+
+
+def refusal(applied: Applied, config: Config, commit: str) -> HyperhiveError:
+    """Why that commit is not taken; nothing may have changed then, here or in the agent's repository."""
+    before = sorted(config.path.rglob("*"))
+    with applied.unchanged(), pytest.raises(HyperhiveError) as caught:
+        applied.fetch(config.path, commit)
+    assert sorted(config.path.rglob("*")) == before
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 600, str(caught.value)
+    return caught.value
+
+
+def test_a_commit_is_taken_by_its_full_hash_and_tagged(applied: Applied, config: Config) -> None:
+    config.commit({"agent.nix": PLAIN})
+    commit = config.commit({"agent.nix": '{ hyperhive.agent.prompt = "2"; }'})
+    assert applied.fetch(config.path, commit, 7) == commit
+    assert applied.refs() == {"refs/tags/proposal/7": commit}
+    assert applied.fsck() == ""
+
+
+def test_only_the_commit_is_taken_and_not_its_history(applied: Applied, config: Config) -> None:
+    config.commit({"agent.nix": PLAIN, "secret.txt": "once committed by mistake"})
+    (config.path / "secret.txt").unlink()
+    applied.fetch(config.path, config.commit({"agent.nix": "{ } # 2"}))
+    assert applied.objects() == 3  # commit, tree, agent.nix
+
+
+def test_a_commit_is_taken_by_an_abbreviated_hash(applied: Applied, config: Config) -> None:
+    commit = config.commit({"agent.nix": PLAIN})
+    assert applied.fetch(config.path, commit[:7]) == commit
+
+
+def test_an_abbreviated_hash_that_is_a_branch_s_name_is_still_a_hash(applied: Applied, config: Config) -> None:
+    commit = config.commit({"agent.nix": PLAIN})
+    other = config.commit({"agent.nix": "{ } # other"})
+    config.git("branch", commit[:8], other)
+    assert applied.fetch(config.path, commit[:8]) == commit
+
+
+@pytest.mark.parametrize(
+    "name", ["main", "HEAD", "refs/heads/main", "v1", "--all", "abc", "", "0" * 41, "g" * 40, "HEAD~1", "a b\nc" * 20]
+)
+def test_what_is_not_a_hash_is_bad_input(applied: Applied, config: Config, name: str) -> None:
+    config.commit({"agent.nix": PLAIN})
+    error = refusal(applied, config, name)
+    assert isinstance(error, BadInput) and "is not a commit hash: give 7 to 40 hex digits" in str(error)
+
+
+def test_a_commit_that_is_missing_is_not_found(applied: Applied, config: Config) -> None:
+    config.commit({"agent.nix": PLAIN})
+    for commit in ("0123456789abcdef" * 2 + "01234567", "0123456"):
+        error = refusal(applied, config, commit)
+        assert isinstance(error, NotFound) and f"commit {commit[:12]} is not in the agent's config" in str(error)
+
+
+def test_a_commit_of_another_agent_is_not_found(applied: Applied, config: Config, tmp_path: Path) -> None:
+    config.commit({"agent.nix": PLAIN})
+    commit = Config(tmp_path / "agents/other/config").commit({"agent.nix": "{ } # theirs"})
+    assert isinstance(refusal(applied, config, commit), NotFound)
+
+
+def test_alternates_do_not_reach_another_agent_s_objects(applied: Applied, config: Config, tmp_path: Path) -> None:
+    config.commit({"agent.nix": PLAIN})
+    other = Config(tmp_path / "agents/other/config")
+    commit = other.commit({"agent.nix": "{ } # theirs"})
+    (config.path / ".git/objects/info/alternates").write_text(f"{other.path}/.git/objects\n")
+    assert config.git("cat-file", "-t", commit).text == "commit"
+    assert isinstance(refusal(applied, config, commit), NotFound)
+
+
+def test_an_objects_directory_that_is_a_link_reaches_nothing(applied: Applied, config: Config, tmp_path: Path) -> None:
+    other = Config(tmp_path / "agents/other/config")
+    commit = other.commit({"agent.nix": "{ } # theirs"})
+    shutil.rmtree(config.path / ".git/objects")
+    (config.path / ".git/objects").symlink_to(other.path / ".git/objects")
+    assert config.git("cat-file", "-t", commit).text == "commit"
+    refusal(applied, config, commit)
+
+
+@pytest.mark.parametrize("kind", ["file", "link", "commondir"])
+def test_a_repository_that_is_elsewhere_is_rejected(
+    applied: Applied, config: Config, tmp_path: Path, kind: str
+) -> None:
+    other = Config(tmp_path / "agents/other/config")
+    commit = other.commit({"agent.nix": "{ } # theirs"})
+    if kind == "commondir":
+        (config.path / ".git/commondir").write_text(f"{other.path}/.git\n")
+    else:
+        shutil.rmtree(config.path / ".git")
+        if kind == "file":
+            (config.path / ".git").write_text(f"gitdir: {other.path}/.git\n")
+        else:
+            (config.path / ".git").symlink_to(other.path / ".git")
+    assert config.git("cat-file", "-t", commit).text == "commit"
+    assert isinstance(refusal(applied, config, commit), Rejected)
+
+
+def test_a_directory_without_a_repository_is_rejected(applied: Applied, config: Config) -> None:
+    shutil.rmtree(config.path / ".git")
+    assert "is not a git repository of its own; run git init in it" in str(refusal(applied, config, "0" * 40))
+
+
+def test_a_config_directory_that_is_a_link_or_missing_is_refused(applied: Applied, config: Config) -> None:
+    commit = config.commit({"agent.nix": PLAIN})
+    link = config.path.parent / "link"
+    link.symlink_to(config.path)
+    with applied.unchanged(), pytest.raises(Rejected, match="is not a directory"):
+        applied.fetch(link, commit)
+    with applied.unchanged(), pytest.raises(NotFound, match="there is no config repository at"):
+        applied.fetch(config.path.parent / "gone", commit)
+
+
+def test_head_of_a_repository_without_commits_is_not_found(applied: Applied, config: Config) -> None:
+    with applied.unchanged(), pytest.raises(NotFound, match="has no commit yet"):
+        wait(applied.repository.fetch_head(config.path, "created/1"))
+
+
+def test_head_is_taken_when_the_host_itself_asks(applied: Applied, config: Config) -> None:
+    commit = config.commit({"agent.nix": PLAIN})
+    assert wait(applied.repository.fetch_head(config.path, "created/1")) == commit
+    config.commit({"agent.nix": "{ } # later"})
+    assert wait(applied.repository.fetch_head(config.path, "created/1")) == commit
+
+
+CANARIES = {
+    "core.fsmonitor": ["core.fsmonitor"],
+    "packObjectsHook": ["uploadpack.packObjectsHook"],
+    "sshCommand": ["core.sshCommand"],
+    "askPass": ["core.askPass"],
+    "pager and editor": ["core.pager", "core.editor", "pager.pack-objects"],
+    "alternateRefsCommand": ["core.alternateRefsCommand"],
+    "gpg": ["gpg.program"],
+    "credential": ["credential.helper"],
+    "diff": ["diff.external", "diff.x.textconv", "filter.x.smudge", "filter.x.clean", "filter.x.process"],
+}
+
+
+@pytest.mark.parametrize("name", CANARIES)
+def test_no_program_that_the_repository_configures_is_run(
+    applied: Applied, config: Config, tmp_path: Path, name: str
+) -> None:
+    canary, program = _canary(tmp_path)
+    commit = config.commit({"agent.nix": PLAIN, ".gitattributes": "* filter=x diff=x\n"})
+    for key in CANARIES[name]:
+        config.git("config", key, str(program))
+    _take(applied, config, commit)
+    assert not canary.exists()
+
+
+def test_no_hook_of_the_repository_is_run(applied: Applied, config: Config, tmp_path: Path) -> None:
+    canary, program = _canary(tmp_path)
+    commit = config.commit({"agent.nix": PLAIN})
+    hooks = config.path / ".git/hooks"
+    hooks.mkdir(exist_ok=True)
+    for name in (
+        "pre-commit",
+        "post-checkout",
+        "reference-transaction",
+        "post-index-change",
+        "pre-auto-gc",
+        "fsmonitor",
+    ):
+        shutil.copy(program, hooks / name)
+    config.git("config", "core.hooksPath", str(hooks))
+    _take(applied, config, commit)
+    assert not canary.exists()
+
+
+def test_no_alias_and_no_include_of_the_repository_is_used(applied: Applied, config: Config, tmp_path: Path) -> None:
+    canary, program = _canary(tmp_path)
+    commit = config.commit({"agent.nix": PLAIN})
+    (tmp_path / "more").write_text(f"[core]\n\tfsmonitor = {program}\n[uploadpack]\n\tpackObjectsHook = {program}\n")
+    config.git("config", "include.path", str(tmp_path / "more"))
+    for command in ("rev-parse", "cat-file", "pack-objects", "rev-list"):
+        config.git("config", f"alias.{command}", f"!{program}")
+    _take(applied, config, commit)
+    assert not canary.exists()
+
+
+def test_missing_objects_are_not_fetched_from_a_remote_that_the_repository_names(
+    applied: Applied, config: Config, tmp_path: Path
+) -> None:
+    canary, program = _canary(tmp_path)
+    tree = config.tree(("100644", "agent.nix", "1" * 40))
+    commit = config.commit_tree(tree)
+    for key, value in {
+        "core.repositoryFormatVersion": "1",
+        "extensions.partialClone": "origin",
+        "remote.origin.url": f"ext::{program}",
+        "remote.origin.promisor": "true",
+        "protocol.ext.allow": "always",
+        "protocol.allow": "always",
+    }.items():
+        config.git("config", key, value)
+    assert isinstance(refusal(applied, config, commit), Rejected)
+    assert not canary.exists()
+
+
+def _canary(tmp_path: Path) -> tuple[Path, Path]:
+    """A file that must not appear, and the program that would make it (tried first, so that it can)."""
+    canary, program = tmp_path / "canary", tmp_path / "program"
+    program.write_text(f"#!/bin/sh\ntouch {canary}\n")
+    program.chmod(0o755)
+    wait(run([str(program)], timeout=5))
+    assert canary.exists()
+    canary.unlink()
+    return canary, program
+
+
+def _take(applied: Applied, config: Config, commit: str) -> None:
+    """All that the host does with a source: abbreviated, HEAD, and the tree checked."""
+    assert applied.fetch(config.path, commit[:10]) == commit
+    assert wait(applied.repository.fetch_head(config.path, "created/1")) == commit
+    assert wait(applied.repository.inspect(commit)).entries
+
+
+def test_replace_refs_and_grafts_do_not_change_what_a_hash_means(applied: Applied, config: Config) -> None:
+    honest = config.commit({"agent.nix": PLAIN})
+    other = config.commit({"agent.nix": "{ } # other"})
+    config.git("replace", honest, other)
+    (config.path / ".git/info").mkdir(exist_ok=True)
+    (config.path / ".git/info/grafts").write_text(f"{other} {honest}\n")
+    assert b"other" in config.git("show", f"{honest}:agent.nix").stdout
+    applied.fetch(config.path, honest)
+    assert wait(applied.repository.file(honest, "agent.nix")) == PLAIN.encode()
+
+
+def test_a_commit_graph_that_lies_is_not_believed(applied: Applied, config: Config) -> None:
+    commit = config.commit({"agent.nix": PLAIN})
+    config.git("commit-graph", "write", "--reachable")
+    graph = config.path / ".git/objects/info/commit-graph"
+    tree = bytes.fromhex(config.git("rev-parse", "HEAD^{tree}").text)
+    other = bytes.fromhex(config.tree(("100644", "agent.nix", config.blob(b"{ } # other"))))
+    graph.chmod(0o644)
+    graph.write_bytes(graph.read_bytes().replace(tree, other))
+    applied.fetch(config.path, commit)
+    assert wait(applied.repository.file(commit, "agent.nix")) == PLAIN.encode()
+
+
+def test_an_object_with_a_wrong_hash_is_refused(applied: Applied, config: Config) -> None:
+    commit = config.commit({"agent.nix": PLAIN, "b.nix": "{ } # b"})
+    right, wrong = (config.git("rev-parse", f"HEAD:{name}").text for name in ("agent.nix", "b.nix"))
+    loose = config.path / ".git/objects"
+    target = loose / right[:2] / right[2:]
+    target.chmod(0o644)
+    shutil.copy(loose / wrong[:2] / wrong[2:], target)
+    assert isinstance(refusal(applied, config, commit), Rejected)
+
+
+def test_a_tree_or_a_blob_is_not_a_commit(applied: Applied, config: Config) -> None:
+    config.commit({"agent.nix": PLAIN})
+    for name in ("HEAD^{tree}", "HEAD:agent.nix"):
+        error = refusal(applied, config, config.git("rev-parse", name).text)
+        assert isinstance(error, BadInput) and "not a commit; give the hash of a commit" in str(error)
+
+
+def test_an_ambiguous_abbreviation_is_bad_input(applied: Applied, config: Config) -> None:
+    tree = config.tree(("100644", "agent.nix", config.blob(PLAIN.encode())))
+    commits = _commits_with_a_common_beginning(config, tree)
+    error = refusal(applied, config, commits[0][:7])
+    assert isinstance(error, BadInput) and "is the beginning of 2 commits; give more digits" in str(error)
+    assert applied.fetch(config.path, commits[0]) == commits[0]
+
+
+def _commits_with_a_common_beginning(config: Config, tree: str) -> tuple[str, str]:
+    """Two commits whose hashes share 7 digits: by a birthday search over 28 bits, about 20,000 tries."""
+    import hashlib  # noqa: PLC0415
+
+    seen: dict[str, bytes] = {}
+    for number in range(2_000_000):
+        body = f"tree {tree}\nauthor A <a@b> 1 +0000\ncommitter A <a@b> 1 +0000\n\n{number}\n".encode()
+        digest = hashlib.sha1(b"commit %d\0" % len(body) + body, usedforsecurity=False).hexdigest()
+        if first := seen.get(digest[:7]):
+            found = [config.git("hash-object", "-w", "-t", "commit", "--stdin", stdin=b).text for b in (first, body)]
+            return found[0], found[1]
+        seen[digest[:7]] = body
+    raise AssertionError("no two commits with a common beginning")
+
+
+WRONG_TREES = {
+    "no agent.nix": {"other.nix": PLAIN},
+    "many files": {"agent.nix": PLAIN, **{f"d{n % 50}/f{n}": "x" for n in range(5000)}},
+    "big zeros": {"agent.nix": PLAIN, "zeros": bytes(100 * 1024 * 1024)},
+    "long name": {"agent.nix": PLAIN, "/".join(["d" * 200] * 6): "x"},
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("no agent.nix", "the commit has no agent.nix at its root"),
+        ("many files", "the commit holds 5001 files, more than 1000"),
+        ("big zeros", "the commit holds 100 MiB, more than 10"),
+        ("long name", "is too long or not printable"),
+    ],
+)
+def test_a_tree_over_the_limits_is_rejected(applied: Applied, config: Config, name: str, expected: str) -> None:
+    commit = config.commit(WRONG_TREES[name])
+    error = refusal(applied, config, commit)
+    assert isinstance(error, Rejected) and expected in str(error)
+
+
+def test_a_hundred_megabytes_of_noise_are_rejected(applied: Applied, config: Config) -> None:
+    noise = random.Random(1)
+    config.git("config", "core.compression", "0")
+    commit = config.commit({"agent.nix": PLAIN, **{f"blob{n}": noise.randbytes(10**7) for n in range(10)}})
+    assert "is larger than 16 MiB; keep big files out of it" in str(refusal(applied, config, commit))
+
+
+def test_a_big_file_in_the_history_does_not_matter(applied: Applied, config: Config) -> None:
+    config.commit({"agent.nix": PLAIN, "big": random.Random(2).randbytes(20 * 1024 * 1024)})
+    (config.path / "big").unlink()
+    commit = config.commit()
+    assert applied.fetch(config.path, commit) == commit
+
+
+def test_a_tree_that_doubles_itself_is_rejected(applied: Applied, config: Config) -> None:
+    blob = config.blob(b"x")
+    inner = config.tree(*((("100644", f"f{n}", blob)) for n in range(10)))
+    for _ in range(12):
+        inner = config.tree(*((("40000", f"d{n}", inner)) for n in range(10)))
+    commit = config.commit_tree(
+        config.tree(("100644", "agent.nix", config.blob(PLAIN.encode())), ("40000", "d", inner))
+    )
+    assert "is too large or broken" in str(refusal(applied, config, commit))
+
+
+def test_a_submodule_is_rejected(applied: Applied, config: Config) -> None:
+    config.write({"agent.nix": PLAIN, ".gitmodules": '[submodule "m"]\n\tpath = m\n\turl = https://example.org/m\n'})
+    config.git("update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},m")
+    config.git("add", "agent.nix", ".gitmodules")
+    config.git("commit", "-q", "-m", "submodule")
+    assert "m is a submodule; commit the files themselves" in str(refusal(applied, config, config.head()))
+
+
+@pytest.mark.parametrize(
+    ("path", "target", "expected"),
+    [
+        ("link", "/etc/passwd", "the symbolic link link is absolute"),
+        ("link", "../hive.toml", "the symbolic link link leads out of the tree"),
+        ("deep/er/link", "../../../x", "the symbolic link deep/er/link leads out of the tree"),
+        ("link", "link", "the symbolic link link never ends"),
+        ("agent.nix", "real.nix", "agent.nix is a symbolic link; it must be a plain file"),
+        ("nixos.nix", "real.nix", "nixos.nix is a symbolic link; it must be a plain file"),
+    ],
+)
+def test_a_symbolic_link_out_of_the_tree_is_rejected(
+    applied: Applied, config: Config, path: str, target: str, expected: str
+) -> None:
+    config.write({"agent.nix": PLAIN, "real.nix": PLAIN})
+    link = config.path / path
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.unlink(missing_ok=True)
+    link.symlink_to(target)
+    error = refusal(applied, config, config.commit())
+    assert isinstance(error, Rejected) and expected in str(error)
+
+
+def test_a_symbolic_link_that_leads_out_through_another_link_is_rejected(applied: Applied, config: Config) -> None:
+    config.write({"agent.nix": PLAIN, "a/b/keep": ""})
+    (config.path / "a/b/up").symlink_to("..")
+    (config.path / "out").symlink_to("a/b/up/../..")
+    assert "the symbolic link out leads out of the tree" in str(refusal(applied, config, config.commit()))
+
+
+@pytest.mark.parametrize("name", [".git", ".GIT", "..", ".", "a/b", ""])
+def test_a_path_that_no_checkout_may_hold_is_rejected(applied: Applied, config: Config, name: str) -> None:
+    agent = config.blob(PLAIN.encode())
+    evil = config.tree(("100644", "config", config.blob(b"[core]\n\tfsmonitor = x\n")))
+    entries = sorted([("40000", name, evil), ("100644", "agent.nix", agent)], key=lambda entry: entry[1])
+    assert isinstance(refusal(applied, config, config.commit_tree(config.tree(*entries))), Rejected)
+
+
+def test_two_files_of_one_name_are_rejected(applied: Applied, config: Config) -> None:
+    agent, other = config.blob(PLAIN.encode()), config.blob(b"{ } # other")
+    tree = config.tree(("100644", "agent.nix", agent), ("100644", "agent.nix", other))
+    assert isinstance(refusal(applied, config, config.commit_tree(tree)), Rejected)
+
+
+def test_a_missing_blob_is_rejected(applied: Applied, config: Config) -> None:
+    commit = config.commit_tree(config.tree(("100644", "agent.nix", "1" * 40)))
+    assert isinstance(refusal(applied, config, commit), Rejected)
+
+
+def test_after_a_force_push_the_tag_holds_what_was_judged(applied: Applied, config: Config) -> None:
+    judged = config.commit({"agent.nix": PLAIN})
+    applied.fetch(config.path, judged)
+    config.git("commit", "-q", "--amend", "-m", "rewritten")
+    config.git("reflog", "expire", "--expire=now", "--all")
+    config.git("gc", "-q", "--prune=now")
+    assert config.git("cat-file", "-e", judged, check=False).returncode != 0
+    assert applied.fetch(config.path, judged) == judged
+    assert wait(applied.repository.file(judged, "agent.nix")) == PLAIN.encode()
+    assert applied.fsck() == ""
+
+
+@pytest.fixture
+def open_directory() -> Iterator[Path]:
+    """A directory that another user may have for its own (pytest's own are private)."""
+    directory = Path(tempfile.mkdtemp(prefix="hyperhive-test-"))
+    yield directory
+    shutil.rmtree(directory)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root to give the repository to another user")
+def test_root_reads_another_user_s_repository_as_that_user(open_directory: Path) -> None:
+    applied, config = Applied(open_directory / "applied"), Config(open_directory / "agents/worker/config")
+    commit = config.commit({"agent.nix": PLAIN})
+    secret = config.path / ".git/objects/info/root-only"
+    secret.write_text("x")
+    wait(run(["chown", "-R", "65534:65534", str(config.path)], timeout=10))
+    config.path.chmod(0o700)
+    wait(run(["chown", "0:0", str(secret)], timeout=10))
+    secret.chmod(0o600)
+    assert applied.fetch(config.path, commit) == commit
+    seen = wait(SourceRepository(config.path)._git("hash-object", "/source/.git/objects/info/root-only"))
+    assert seen.returncode != 0 and "Permission denied" in seen.error
+
+
+def test_nothing_of_the_host_but_the_one_repository_is_seen(config: Config, tmp_path: Path) -> None:
+    (tmp_path / "agents/secret").write_text("x")
+    source = SourceRepository(config.path)
+    for path in ("/etc/passwd", str(tmp_path / "agents/secret"), "/source/../agents/secret"):
+        seen = wait(source._git("hash-object", path))
+        assert seen.returncode != 0 and "No such file" in seen.error, path
+
+
+def test_without_bwrap_nothing_is_read(
+    applied: Applied, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = config.commit({"agent.nix": PLAIN})
+    for present in ("git", "prlimit"):
+        (tmp_path / present).symlink_to(shutil.which(present) or "")
+    with applied.unchanged():
+        monkeypatch.setenv("PATH", str(tmp_path))
+        with pytest.raises(Unavailable, match="bwrap is not on PATH; install it"):
+            applied.fetch(config.path, commit)
