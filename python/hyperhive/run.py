@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,8 @@ def main(options: RunOptions) -> int:
     state = options.state.resolve()
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     runtime = runtime_directory(state)
+    client = Client(runtime / "operator.sock")
+    _refuse_second(client, state)
     signal.signal(signal.SIGTERM, _terminate)
     with ExitStack() as stack:
         url, said = _model(options, stack, state)
@@ -54,9 +56,14 @@ def main(options: RunOptions) -> int:
         config = write_config(state, runtime, url)
         log = state / "log" / "core.log"
         core = stack.enter_context(_program([_beside("hive-c0re"), "--config", str(config)], log))
-        client = Client(runtime / "operator.sock")
         _wait_for_core(client, core, log)
         return _operate(options, client)
+
+
+def _refuse_second(client: Client, state: Path) -> None:
+    with suppress(Unavailable):
+        client.status()
+        raise Conflict(f"a hive runs on {state} already: talk to it (`hyperhive status`), or choose another --state")
 
 
 def _operate(options: RunOptions, client: Client) -> int:

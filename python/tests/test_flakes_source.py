@@ -121,7 +121,7 @@ def test_a_repository_that_is_elsewhere_is_rejected(
         else:
             (config.path / ".git").symlink_to(other.path / ".git")
     assert config.git("cat-file", "-t", commit).text == "commit"
-    assert isinstance(refusal(applied, config, commit), Rejected)
+    assert isinstance(refusal(applied, config, commit), NotFound if kind == "commondir" else Rejected)
 
 
 def test_a_directory_without_a_repository_is_rejected(applied: Applied, config: Config) -> None:

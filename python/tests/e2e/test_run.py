@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -117,3 +118,23 @@ def test_a_missing_program_is_one_clear_line(tmp_path: Path, missing: str, advic
     lines = done.stderr.strip().splitlines()
     assert len(lines) == 1, lines
     assert lines[0].startswith("error: ") and missing in lines[0] and advice in lines[0], lines
+
+
+def test_a_second_hive_on_the_same_state_is_refused_and_the_first_goes_on(tmp_path: Path) -> None:
+    first = subprocess.Popen(
+        [word for word in command(tmp_path / "hive", "--yes") if word != "--once"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=clean_environment()
+    )  # fmt: skip
+    assert first.stdout
+    try:
+        for line in first.stdout:
+            if b"worker is created" in line:
+                break
+        second = run(tmp_path / "hive", "--yes")
+        assert second.returncode == 1
+        assert second.stderr.startswith(f"error: a hive runs on {tmp_path / 'hive'} already")
+        first.send_signal(signal.SIGINT)
+        assert first.wait(timeout=30) == 130
+    finally:
+        first.kill()
+        first.wait()
+        first.stdout.close()
