@@ -38,6 +38,23 @@ def test_inbox_alone_takes_the_options_of_its_list(cli: Cli) -> None:
     assert cli("inbox", "list", "--all", "-n", "3").out.splitlines()[1].split()[5:7] == ["ago", "replied"]
 
 
+def test_a_helper_event_is_told_in_words(cli: Cli) -> None:
+    body = json.dumps(
+        {"event": "apply_result", "proposal": 1, "agent": "worker", "commit": "c" * 40, "state": "applied"}
+    )
+    cli.core.answer("GET /v1/inbox?all=0&limit=100", {"messages": [message_view(body=body, kind="event")]})
+    cli.core.answer(ALL, {"messages": [message_view(body=body, kind="event")]})
+    cli.core.answer("POST /v1/inbox/7/read", {})
+    assert cli("inbox").out.rstrip().endswith("apply_result: proposal 1, agent worker, state applied")
+    assert '    "state": "applied"' in cli("inbox", "show", "7").out
+
+
+@pytest.mark.parametrize("body", ["{", "[1]", "\x1b"])
+def test_an_event_that_is_no_object_is_shown_as_it_is(cli: Cli, body: str) -> None:
+    cli.core.answer("GET /v1/inbox?all=0&limit=100", {"messages": [message_view(body=body, kind="event")]})
+    assert cli("inbox").out.rstrip().endswith(body.replace("\x1b", "\\x1b"))
+
+
 def test_no_mail_says_how_to_see_what_was_read(cli: Cli) -> None:
     cli.core.answer("GET /v1/inbox?all=0&limit=100", {"messages": []})
     assert "--all" in cli("inbox").out

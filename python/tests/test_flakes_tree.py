@@ -67,7 +67,7 @@ def test_a_tree_at_its_limits_is_accepted() -> None:
         {"a": "b"},
         {"d/a": "../agent.nix"},
         {"a": "missing/file"},
-        {"a": "./.././a/../agent.nix"[4:]},
+        {"a": "./x/../agent.nix"},
         {"a": "d", "d": "e/f", "e/f/x": ".."},
     ],
 )
