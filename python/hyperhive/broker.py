@@ -7,23 +7,24 @@ the sockets say who somebody is; this module is told.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
-import logging
 import sqlite3
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from hyperhive.errors import BadInput, MailboxFull, NotFound, TooLarge
 from hyperhive.hub import Hub
+from hyperhive.loop_guard import LoopGuard
 from hyperhive.store import agents, messages
 from hyperhive.store.database import Database
 from hyperhive.store.messages import Message
 
-log = logging.getLogger(__name__)
-
 OPERATOR = "operator"
 SYSTEM = "system"
+PRUNE_STEP = 500
+"""Rows deleted, or pages given back, in one go: mail goes on in between."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +41,17 @@ class BrokerLimits:
     edge_per_minute: float = 60.0
 
 
-@dataclass
-class _Bucket:
-    """The token bucket of one sender → recipient edge; `told` is set while a trip has been reported."""
+@dataclass(frozen=True)
+class _Draft:
+    """A message that somebody wants to send, and what it answers."""
 
-    tokens: float
-    at: float
-    told: bool = False
+    sender: str
+    to: str
+    body: str
+    reply_to: int | None
+    kind: str
+    chain: int = 0
+    hops: int = 0
 
 
 class Broker:
@@ -56,8 +61,10 @@ class Broker:
         self._database = database
         self._hub = hub
         self._limits = limits or BrokerLimits()
-        self._arrivals: dict[str, asyncio.Event] = {}
-        self._buckets: dict[tuple[str, str], _Bucket] = {}
+        self._listeners: dict[str, set[asyncio.Event]] = {}
+        self._guard = LoopGuard(  # only touched by works of the database, in its thread
+            max_hops=self._limits.max_hops, burst=self._limits.edge_burst, per_minute=self._limits.edge_per_minute
+        )
 
     async def send(self, sender: str, to: str, body: str, *, reply_to: int | None = None, kind: str = "mail") -> int:
         """Accept a message and return its id once it is durable.
@@ -66,18 +73,17 @@ class Broker:
         text). A message that trips the loop guard is accepted and parked, and the operator is told.
         """
         self._check_body(body)
-        flood = sender not in (OPERATOR, SYSTEM) and not self._take_token(sender, to)
+        draft = _Draft(sender, to, body, reply_to, kind)
+        stored = await self._database.write(lambda c: self._store(c, draft))
+        self._announce(stored)
+        return stored[0].id
 
-        def store(connection: sqlite3.Connection) -> tuple[Message, str | None]:
-            return self._store(connection, sender, to, body, reply_to, kind, flood=flood)
-
-        message, trip = await self._database.write(store)
-        self._hub.publish("message", {**message.view(), "parked": trip})
-        if trip:
-            await self._tell_operator(message, trip)
-        else:
-            self._arrived(to)
-        return message.id
+    def _announce(self, stored: Sequence[Message]) -> None:
+        """Tell the hub of new messages, and wake those who wait for them."""
+        for message in stored:
+            self._hub.publish("message", message.view())
+            if message.dead_at is None:
+                self._wake(message.recipient)
 
     def _check_body(self, body: str) -> None:
         try:
@@ -91,83 +97,56 @@ class Broker:
         if size > self._limits.max_body:
             raise TooLarge(f"the body is {size} bytes; a message holds {self._limits.max_body}: put it in a file")
 
-    def _store(
-        self,
-        connection: sqlite3.Connection,
-        sender: str,
-        to: str,
-        body: str,
-        reply_to: int | None,
-        kind: str,
-        *,
-        flood: bool,
-    ) -> tuple[Message, str | None]:
-        """Check what only the database knows, and insert. Returns the message and what tripped the loop guard."""
-        if to != OPERATOR:
-            try:
-                agents.get(connection, to)
-            except NotFound as error:
-                raise NotFound(f"there is nobody called {to[:40]!r} in this hive; nothing was sent") from error
-        if not (sender == SYSTEM and to == OPERATOR) and messages.pending(connection, to) >= self._limits.max_pending:
-            raise MailboxFull(f"{to}'s mailbox is full ({self._limits.max_pending} messages); try again later")
-        chain, hops = self._chain(connection, sender, reply_to)
+    def _store(self, connection: sqlite3.Connection, draft: _Draft) -> list[Message]:
+        """Check what only the database knows, and insert: the message, then what the operator must know about it."""
+        if draft.to != OPERATOR and not agents.exists(connection, draft.to):
+            raise NotFound(f"there is nobody called {draft.to[:40]!r} in this hive; nothing was sent")
+        self._check_room(connection, draft.sender, draft.to)
+        draft = self._placed(connection, draft)
         trip = None
-        if sender not in (OPERATOR, SYSTEM):
-            if hops > self._limits.max_hops:
-                trip = f"an exchange of {hops} answers in a row"
-            elif flood:
-                trip = f"more than {self._limits.edge_per_minute:g} messages a minute"
-        number = messages.insert(
+        if draft.sender not in (OPERATOR, SYSTEM):
+            trip = self._guard.judge(draft.sender, draft.to, draft.chain, draft.hops)
+        if trip and messages.dead_is_full(connection, draft.to, self._limits.max_pending):
+            raise MailboxFull(f"{trip.reason}, and too much to {draft.to} is parked already; nothing was stored")
+        message = messages.insert(
             connection,
-            sender=sender,
-            recipient=to,
-            kind=kind,
-            body=body,
-            reply_to=reply_to,
-            chain=chain,
-            hops=hops,
+            sender=draft.sender,
+            recipient=draft.to,
+            kind=draft.kind,
+            body=draft.body,
+            reply_to=draft.reply_to,
+            chain=draft.chain,
+            hops=draft.hops,
             dead=trip is not None,
         )
-        return messages.get(connection, number), trip
+        if trip and trip.first:
+            return [message, _parked(connection, "loop_guard", message, f"{trip.reason}; what follows is parked too")]
+        return [message]
 
-    def _chain(self, connection: sqlite3.Connection, sender: str, reply_to: int | None) -> tuple[int, int]:
-        """What this message answers: `reply_to`, else the newest message the sender works on."""
-        if reply_to is not None:
-            answered = messages.get(connection, reply_to)
-            if sender not in (answered.recipient, answered.sender):
-                raise NotFound(f"there is no message {reply_to}")
-            return answered.chain or answered.id, answered.hops + 1
-        at_work = messages.leased(connection, sender)
-        if not at_work:
-            return 0, 0
-        return at_work[0].chain or at_work[0].id, at_work[0].hops + 1
+    def _check_room(self, connection: sqlite3.Connection, sender: str, to: str) -> None:
+        """The operator's mailbox always takes what the hive itself has to say, and that leaves agents their room."""
+        if to == OPERATOR and sender == SYSTEM:
+            return
+        besides = SYSTEM if to == OPERATOR else None
+        if messages.is_full(connection, to, self._limits.max_pending, besides=besides):
+            raise MailboxFull(f"{to}'s mailbox is full ({self._limits.max_pending} messages); try again later")
 
-    def _take_token(self, sender: str, to: str) -> bool:
-        now = time.monotonic()
-        bucket = self._buckets.setdefault((sender, to), _Bucket(self._limits.edge_burst, now))
-        refilled = bucket.tokens + (now - bucket.at) * self._limits.edge_per_minute / 60
-        bucket.tokens, bucket.at = min(refilled, self._limits.edge_burst), now
-        if bucket.tokens < 1:
-            return False
-        bucket.tokens -= 1
-        bucket.told = False
-        return True
+    def _placed(self, connection: sqlite3.Connection, draft: _Draft) -> _Draft:
+        """The draft in its exchange: it answers `reply_to`, else the newest message that its sender works on.
 
-    async def _tell_operator(self, message: Message, trip: str) -> None:
-        """Report a trip of the loop guard once, not once per message."""
-        bucket = self._buckets.get((message.sender, message.recipient))
-        if bucket is not None:
-            if bucket.told:
-                return
-            bucket.told = True
-        event = {
-            "event": "loop_guard",
-            "from": message.sender,
-            "to": message.recipient,
-            "message": message.id,
-            "reason": f"{trip}; the message is parked (`hive-c0re debug dead-letters`)",
-        }
-        await self.send(SYSTEM, OPERATOR, json.dumps(event), kind="event")
+        A word from the operator begins the count of hops anew: a person is in the loop.
+        """
+        if draft.reply_to is not None:
+            answered = messages.get(connection, draft.reply_to)
+            if draft.sender not in (answered.recipient, answered.sender):
+                raise NotFound(f"there is no message {draft.reply_to}")
+        else:
+            at_work = messages.leased(connection, draft.sender)
+            if not at_work:
+                return draft
+            answered = at_work[0]
+        hops = 0 if draft.sender == OPERATOR else answered.hops + 1
+        return replace(draft, chain=answered.chain or answered.id, hops=hops)
 
     async def recv(
         self, recipient: str, *, max_messages: int = 20, wait: float = 0.0, lease: float = 2100.0
@@ -175,88 +154,70 @@ class Broker:
         """Lease up to `max_messages` waiting messages, waiting at most `wait` seconds for the first.
 
         They come again when the lease (seconds) ends without an ack; after `max_attempts` deliveries they are parked.
+        A caller that is cancelled has leased nothing.
         """
         deadline = time.monotonic() + wait
-        arrival = self._arrivals.setdefault(recipient, asyncio.Event())
-        while True:
-            arrival.clear()
-            found = await self._lease(recipient, max_messages, lease)
-            if found or time.monotonic() >= deadline:
-                return found
-            await self._await_arrival(recipient, arrival, deadline)
+        with self._listen(recipient) as arrival:  # before the first look, so that nothing slips through
+            while True:
+                arrival.clear()
+                due = await self._database.read(lambda c: messages.due(c, recipient))
+                if due is not None and due <= time.time():
+                    if found := await self._lease(recipient, max_messages, lease):
+                        return found
+                    continue  # somebody else was faster, or they were all parked
+                if time.monotonic() >= deadline:
+                    return []
+                await _wait(arrival, due, deadline)
 
-    async def _lease(self, recipient: str, max_messages: int, lease: float) -> list[Message]:
-        """Lease what waits; if the caller goes away meanwhile, the lease is undone."""
-        if not await self._database.read(lambda c: messages.waiting(c, recipient, limit=1)):
-            return []
-        work = asyncio.ensure_future(
-            self._database.write(lambda c: self._lease_or_park(c, recipient, max_messages, lease))
-        )
+    async def _lease(self, recipient: str, limit: int, lease: float) -> list[Message]:
+        """Lease what waits and park what was leased too often; if the caller goes away, the lease is undone."""
+
+        def work(connection: sqlite3.Connection) -> tuple[list[Message], list[Message]]:
+            tired = messages.park_tired(connection, recipient, self._limits.max_attempts)
+            events = [_parked(connection, "dead_letter", each, _tired(each)) for each in tired]
+            return messages.lease(connection, recipient, until=time.time() + lease, limit=limit), events
+
+        leasing = asyncio.ensure_future(self._database.write(work))
         try:
-            found, parked = await asyncio.shield(work)
+            found, events = await asyncio.shield(leasing)
         except asyncio.CancelledError:
-            found, parked = await work
-            await self.release([message.id for message in found])
+            found, events = await leasing
+            self._announce(events)
+            await self.release(recipient, found)
             raise
-        for message in parked:
-            await self._tell_operator_dead(message)
+        self._announce(events)
         return found
 
-    def _lease_or_park(
-        self, connection: sqlite3.Connection, recipient: str, limit: int, lease: float
-    ) -> tuple[list[Message], list[Message]]:
-        tired = [
-            message
-            for message in messages.waiting(connection, recipient, limit=limit)
-            if message.attempts >= self._limits.max_attempts
-        ]
-        messages.park(connection, [message.id for message in tired])
-        return messages.lease(connection, recipient, until=time.time() + lease, limit=limit), tired
-
-    async def _tell_operator_dead(self, message: Message) -> None:
-        event = {
-            "event": "dead_letter",
-            "to": message.recipient,
-            "from": message.sender,
-            "message": message.id,
-            "reason": f"delivered {message.attempts} times without an answer; it is parked",
-        }
-        await self.send(SYSTEM, OPERATOR, json.dumps(event), kind="event")
-
-    async def _await_arrival(self, recipient: str, arrival: asyncio.Event, deadline: float) -> None:
-        """Until something arrives, a lease ends, or the deadline (monotonic seconds) passes."""
-        lease_end = await self._database.read(lambda c: messages.next_lease_end(c, recipient))
-        until = deadline - time.monotonic()
-        if lease_end is not None:
-            until = min(until, max(lease_end - time.time(), 0.0) + 0.001)
+    @contextlib.contextmanager
+    def _listen(self, recipient: str) -> Iterator[asyncio.Event]:
+        arrival = asyncio.Event()
+        listeners = self._listeners.setdefault(recipient, set())
+        listeners.add(arrival)
         try:
-            async with asyncio.timeout(max(until, 0)):
-                await arrival.wait()
-        except TimeoutError:
-            pass
+            yield arrival
+        finally:
+            listeners.discard(arrival)
+            if not listeners and self._listeners.get(recipient) is listeners:
+                del self._listeners[recipient]
 
-    def _arrived(self, recipient: str) -> None:
-        arrival = self._arrivals.get(recipient)
-        if arrival is not None:
+    def _wake(self, recipient: str) -> None:
+        for arrival in self._listeners.get(recipient, ()):
             arrival.set()
 
-    async def release(self, ids: Sequence[int]) -> None:
-        """Undo a lease whose messages reached nobody; they wait again at once."""
-        if not ids:
-            return
-
-        def undo(connection: sqlite3.Connection) -> str:
-            messages.release(connection, ids)
-            return messages.get(connection, ids[0]).recipient
-
-        self._arrived(await self._database.write(undo))
+    async def release(self, recipient: str, received: Sequence[Message]) -> None:
+        """Undo a lease whose messages reached nobody; they wait again at once, and the attempt does not count."""
+        if received:
+            ids = [message.id for message in received]
+            await self._database.write(lambda c: messages.release(c, ids))
+            self._wake(recipient)
 
     async def end_leases(self, recipient: str) -> None:
         """Let everything that the recipient held wait again at once (its harness started anew); attempts stay."""
         await self._database.write(lambda c: messages.end_leases(c, recipient))
+        self._wake(recipient)
 
     async def ack(self, recipient: str, ids: Sequence[int]) -> int:
-        """The turn over these messages is done: they are delivered. Returns how many were the recipient's to ack."""
+        """The turn over these messages is done: they are delivered. Returns how many the recipient held of them."""
         return await self._database.write(lambda c: messages.deliver(c, recipient, ids))
 
     async def waiting(self, recipient: str) -> list[Message]:
@@ -272,7 +233,7 @@ class Broker:
 
         def mark(connection: sqlite3.Connection) -> None:
             _operators(connection, message)
-            messages.deliver(connection, OPERATOR, [message])
+            messages.deliver(connection, OPERATOR, [message], leased=False)
 
         await self._database.write(mark)
 
@@ -291,13 +252,53 @@ class Broker:
 
     async def prune(self) -> int:
         """Delete what retention no longer keeps, give the space back, and return how many rows went."""
-        before = time.time() - self._limits.retention_days * 86400
-        gone = await self._database.write(
-            lambda c: messages.prune(c, before=before, max_rows=self._limits.max_rows)
-        )
-        if gone:
-            await self._database.read(lambda c: c.execute("PRAGMA incremental_vacuum").fetchall())
+        gone = 0
+        for recipient in await self._database.read(messages.recipients):
+            while number := await self._prune_some(recipient):
+                gone += number
+        while await self._database.write(_vacuum_some):
+            pass
         return gone
+
+    async def _prune_some(self, recipient: str) -> int:
+        before = time.time() - self._limits.retention_days * 86400
+        rows = self._limits.max_rows
+        return await self._database.write(
+            lambda c: messages.prune(c, recipient, before=before, max_rows=rows, limit=PRUNE_STEP)
+        )
+
+
+async def _wait(arrival: asyncio.Event, due: float | None, deadline: float) -> None:
+    """Until something arrives, a lease ends (Unix seconds), or the deadline (monotonic seconds) passes."""
+    seconds = deadline - time.monotonic()
+    if due is not None:
+        seconds = min(seconds, due - time.time() + 0.001)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(max(seconds, 0)):
+            await arrival.wait()
+
+
+def _tired(message: Message) -> str:
+    return f"delivered {message.attempts} times without an answer"
+
+
+def _parked(connection: sqlite3.Connection, event: str, message: Message, reason: str) -> Message:
+    """Tell the operator, in the same transaction, that a message became a dead letter."""
+    told = {
+        "event": event,
+        "from": message.sender,
+        "to": message.recipient,
+        "message": message.id,
+        "reason": f"{reason}; see `hive-c0re debug dead-letters`",
+    }
+    return messages.insert(connection, sender=SYSTEM, recipient=OPERATOR, kind="event", body=json.dumps(told))
+
+
+def _vacuum_some(connection: sqlite3.Connection) -> int:
+    """Give some free pages back to the disk; returns how many there still are."""
+    connection.execute(f"PRAGMA incremental_vacuum({PRUNE_STEP})").fetchall()
+    (left,) = connection.execute("PRAGMA freelist_count").fetchone()
+    return int(left)
 
 
 def _operators(connection: sqlite3.Connection, number: int) -> Message:

@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib import resources
@@ -124,7 +125,16 @@ def schema() -> dict[str, Any]:
 def _validator() -> Any:  # noqa: ANN401  (jsonschema's Validator is a protocol without a stable name)
     import jsonschema  # noqa: PLC0415  (heavy: only who validates pays)
 
-    return jsonschema.Draft202012Validator(schema())
+    extend: Any = jsonschema.validators.extend  # untyped in the stubs
+    return extend(jsonschema.Draft202012Validator, {"pattern": _whole_match})(schema())
+
+
+def _whole_match(_: object, pattern: str, value: object, __: object) -> Iterator[Exception]:
+    """JSON Schema's `pattern` as ECMA means it: Python's `$` would let a newline at the end pass."""
+    import jsonschema  # noqa: PLC0415
+
+    if isinstance(value, str) and not re.fullmatch(pattern, value):
+        yield jsonschema.ValidationError(f"{value!r} does not match {pattern!r}")
 
 
 def validate(value: object) -> Settings:

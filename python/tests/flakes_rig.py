@@ -39,12 +39,12 @@ def stand_in_evaluator(monkeypatch: pytest.MonkeyPatch) -> Evaluator:
     return default_evaluator(ROOT)
 
 
-def candidate(directory: Path, agent_nix: str, hive: HiveFile = HIVE, **files: str) -> Path:
+def candidate(directory: Path, agent_nix: str, hive: HiveFile = HIVE, files: Mapping[str, str] | None = None) -> Path:
     """An applied flake in `directory` whose agent/ holds agent.nix and `files`."""
     for name, content in render(hive).items():
         (directory / name).write_bytes(content)
     (directory / "agent").mkdir()
-    for name, text in {"agent.nix": agent_nix, **files}.items():
+    for name, text in {"agent.nix": agent_nix, **(files or {})}.items():
         (directory / "agent" / name).write_text(text)
     return directory
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -68,13 +69,17 @@ class Letters:
 
 @dataclass
 class Hive:
-    """The core's side; `done` is what managers had it do. a restart waits for `hold` or its cancellation."""
+    """The core's side; `asked` counts looks at a role, `done` is what managers had it do.
+
+    A restart waits for `hold` or its cancellation.
+    """
 
     directory: Path
     agents: dict[str, Settings] = field(
         default_factory=lambda: {"worker": settings("worker"), "boss": settings("boss", Role.MANAGER)}
     )
     done: list[tuple[str, ...]] = field(default_factory=list)
+    asked: Counter[str] = field(default_factory=Counter)
     hold: asyncio.Event = field(default_factory=asyncio.Event)
     started: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
     cancelled: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
@@ -84,6 +89,7 @@ class Hive:
         self.agents[agent] = replace(self.agents[agent], role=role)
 
     async def role(self, agent: str) -> Role:
+        self.asked[agent] += 1
         return (await self.settings(agent)).role
 
     async def settings(self, agent: str) -> Settings:

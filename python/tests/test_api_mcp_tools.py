@@ -81,9 +81,7 @@ def test_the_inbox_is_a_peek_with_previews(hive: Setting) -> None:
 def test_a_question_is_a_message_of_its_own_kind_with_its_options(hive: Setting) -> None:
     asked = hive.well("worker", "ask_operator", question="Which?", options=["this", "that"])
     assert asked["id"] == 1
-    assert hive.letters.sent == [
-        Letter(1, "worker", "operator", "Which?\n\n1. this\n2. that", None, "question")
-    ]
+    assert hive.letters.sent == [Letter(1, "worker", "operator", "Which?\n\n1. this\n2. that", None, "question")]
 
 
 def test_notes_grow_until_their_bound(hive: Setting) -> None:
@@ -181,9 +179,7 @@ def test_wrong_arguments_are_named_and_nothing_is_done(
     assert hive.letters.sent == []
 
 
-def test_an_unexpected_failure_is_logged_and_tells_nothing(
-    hive: Setting, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_unexpected_failure_is_logged_and_tells_nothing(hive: Setting, caplog: pytest.LogCaptureFixture) -> None:
     assert hive.badly("boss", "stop_agent", name="broken").startswith("internal error")
     assert "a secret of the core's" in caplog.text
 

@@ -52,11 +52,11 @@ def test_doubtful_bash_patterns_are_warnings(evaluator: Evaluator, tmp_path: Pat
 
 
 def test_a_wrong_agent_nix_is_an_error_and_no_exception(evaluator: Evaluator, tmp_path: Path) -> None:
-    found = wait(check_directory(bare(tmp_path / "worker", "{\n}}"), evaluator))
+    found = wait(check_directory(bare(tmp_path / "worker", "3\n}"), evaluator))
     assert found.to_json() == {
         "ok": False,
         "settings": None,
-        "errors": ["agent.nix:2:2: syntax error, unexpected '}', expecting end of file"],
+        "errors": ["agent.nix:2:1: syntax error, unexpected '}', expecting end of file"],
         "warnings": [],
     }
 
@@ -75,7 +75,7 @@ def test_the_directory_s_git_repository_is_not_evaluated(evaluator: Evaluator, t
 
 
 def test_a_directory_that_is_neither_is_bad_input(evaluator: Evaluator, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="holds neither agent.nix nor an applied flake"):
+    with pytest.raises(BadInput, match=r"holds neither agent.nix nor an applied flake"):
         wait(check_directory(tmp_path, evaluator))
 
 
@@ -111,6 +111,6 @@ def test_nothing_is_generated_over_other_files(tmp_path: Path) -> None:
 
 def test_a_source_without_agent_nix_leaves_nothing_behind(tmp_path: Path) -> None:
     (tmp_path / "source").mkdir()
-    with pytest.raises(BadInput, match="has no agent.nix"):
+    with pytest.raises(BadInput, match=r"has no agent.nix"):
         wait(generate(tmp_path / "out", HIVE, tmp_path / "source"))
     assert [path.name for path in tmp_path.iterdir()] == ["source"]

@@ -52,7 +52,7 @@ def test_a_config_that_is_there_stays(tmp_path: Path) -> None:
 
 def test_a_source_without_agent_nix_is_bad_input_and_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "source").mkdir()
-    with pytest.raises(BadInput, match="has no agent.nix; name the directory"):
+    with pytest.raises(BadInput, match=r"has no agent.nix; name the directory"):
         wait(create_config(tmp_path / "agents/config", Role.AGENT, tmp_path / "source"))
     assert list((tmp_path / "agents").iterdir()) == []
 

@@ -32,10 +32,10 @@ def evaluator(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     return replace(here, nix="/usr/bin/nix", system=request.param)
 
 
-def reason(evaluator: Evaluator, directory: Path, agent_nix: str, **files: str) -> str:
+def reason(evaluator: Evaluator, directory: Path, agent_nix: str) -> str:
     """Why that agent.nix is rejected: one printable line, bounded, without a path of the evaluation's store."""
     with pytest.raises(Rejected) as caught:
-        wait(evaluator.evaluate(candidate(directory, agent_nix, **files)))
+        wait(evaluator.evaluate(candidate(directory, agent_nix)))
     text = str(caught.value)
     assert text.isprintable() and len(text) <= 600, text
     assert "/nix/store" not in text and "/tmp" not in text and "applied" not in text, text
@@ -49,7 +49,7 @@ def test_an_empty_agent_nix_has_the_defaults_and_the_host_s_name(evaluator: Eval
 
 def test_agent_nix_may_import_files_of_its_own_tree(evaluator: Evaluator, tmp_path: Path) -> None:
     files = {"more.nix": "{ hyperhive.agent.prompt = builtins.readFile ./prompt.txt; }", "prompt.txt": "Be kind."}
-    settings = wait(evaluator.evaluate(candidate(tmp_path, "{ imports = [ ./more.nix ]; }", **files)))
+    settings = wait(evaluator.evaluate(candidate(tmp_path, "{ imports = [ ./more.nix ]; }", files=files)))
     assert settings["prompt"] == "Be kind."
 
 

@@ -68,7 +68,12 @@ def test_a_checkout_is_byte_for_byte_whatever_the_attributes_say(
     applied: Applied, config: Config, tmp_path: Path
 ) -> None:
     attributes = "* text eol=crlf ident export-subst working-tree-encoding=UTF-16\nhidden export-ignore\n"
-    files = {"agent.nix": "# $Id$ $Format:%H$\n{ }\n", "hidden": "h\n", "bytes": bytes(range(256)), "empty": ""}
+    files: dict[str, str | bytes] = {
+        "agent.nix": "# $Id$ $Format:%H$\n{ }\n",
+        "hidden": "h\n",
+        "bytes": bytes(range(256)),
+        "empty": "",
+    }
     config.write(files)
     for name, content in files.items():
         blob = config.blob(content.encode() if isinstance(content, str) else content)

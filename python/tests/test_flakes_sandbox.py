@@ -70,11 +70,13 @@ def test_memory_and_cpu_are_limited() -> None:
 
 def test_a_sandbox_that_cannot_be_made_says_what_to_do() -> None:
     result = Result(("bwrap",), 1, b"", b"bwrap: setting up uid map: Permission denied\n")
-    with pytest.raises(Unavailable, match="setting up uid map: Permission denied.; allow unprivileged user namespaces"):
+    with pytest.raises(
+        Unavailable, match=r"setting up uid map: Permission denied.; allow unprivileged user namespaces"
+    ):
         check_started(result)
 
 
 def test_a_program_that_is_not_inside_is_named() -> None:
     result = wait(run(Sandbox(LIMITS, {}).command("/opt/none"), timeout=10, check=False))
-    with pytest.raises(Unavailable, match="execvp /opt/none.*must be in /usr or in /nix/store"):
+    with pytest.raises(Unavailable, match=r"execvp /opt/none.*must be in /usr or in /nix/store"):
         check_started(result)

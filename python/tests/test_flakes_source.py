@@ -276,9 +276,10 @@ def test_an_object_with_a_wrong_hash_is_refused(applied: Applied, config: Config
     assert isinstance(refusal(applied, config, commit), Rejected)
 
 
-def test_a_tree_or_a_blob_is_not_a_commit(applied: Applied, config: Config) -> None:
+def test_a_tree_a_blob_or_a_tag_is_not_a_commit(applied: Applied, config: Config) -> None:
     config.commit({"agent.nix": PLAIN})
-    for name in ("HEAD^{tree}", "HEAD:agent.nix"):
+    config.git("tag", "-a", "-m", "annotated", "v1")
+    for name in ("HEAD^{tree}", "HEAD:agent.nix", "v1"):
         error = refusal(applied, config, config.git("rev-parse", name).text)
         assert isinstance(error, BadInput) and "not a commit; give the hash of a commit" in str(error)
 
@@ -306,7 +307,7 @@ def _commits_with_a_common_beginning(config: Config, tree: str) -> tuple[str, st
     raise AssertionError("no two commits with a common beginning")
 
 
-WRONG_TREES = {
+WRONG_TREES: dict[str, dict[str, str | bytes]] = {
     "no agent.nix": {"other.nix": PLAIN},
     "many files": {"agent.nix": PLAIN, **{f"d{n % 50}/f{n}": "x" for n in range(5000)}},
     "big zeros": {"agent.nix": PLAIN, "zeros": bytes(100 * 1024 * 1024)},

@@ -143,9 +143,7 @@ def test_the_key_is_in_no_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
     assert KEY not in caplog.text
 
 
-def test_https_is_spoken_and_its_certificate_is_checked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_https_is_spoken_and_its_certificate_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     try:
         openssl = process.find("openssl", "install it")
     except Unavailable:
@@ -171,9 +169,7 @@ def test_https_is_spoken_and_its_certificate_is_checked(
     assert asyncio.run(status()) == 200
 
 
-@pytest.mark.parametrize(
-    "url", ["ftp://x", "127.0.0.1:80", "http://", "https://user:pw@x", "http://x?y", "http://x:y"]
-)
+@pytest.mark.parametrize("url", ["ftp://x", "127.0.0.1:80", "http://", "https://user:pw@x", "http://x?y", "http://x:y"])
 def test_a_url_that_cannot_be_one_is_an_error_at_the_start(url: str) -> None:
     with pytest.raises(BadInput, match="the model API's URL"):
         create_model_app(ModelApi(url), nothing)

@@ -34,9 +34,7 @@ _NOTIFICATIONS = ("notifications/initialized", "notifications/cancelled")
 _log = logging.getLogger(__name__)
 
 
-async def serve_mcp(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, agent: str, tools: HiveTools
-) -> None:
+async def serve_mcp(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, agent: str, tools: HiveTools) -> None:
     """Serve one connection of `agent` until it ends, then close it. Raises nothing but CancelledError."""
     try:
         await _Connection(reader, writer, agent, tools).run()
@@ -64,9 +62,7 @@ class _Connection:
 
     async def run(self) -> None:
         try:
-            handlers = Handlers(
-                await self._tools.instructions(self._agent), self._list_tools, self._call_tool
-            )
+            handlers = Handlers(await self._tools.instructions(self._agent), self._list_tools, self._call_tool)
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._write_answers())
                 group.create_task(self._read_requests())

@@ -45,9 +45,7 @@ def _text(description: str, **rules: object) -> dict[str, Any]:
 
 _PATTERN = "^[a-z][a-z0-9-]*$"
 _NAME = _text("The agent's name, as list_agents shows it.", maxLength=31, pattern=_PATTERN)
-_BODY = _text(
-    "The whole message, plain text or Markdown. The recipient sees neither your files nor your conversation."
-)
+_BODY = _text("The whole message, plain text or Markdown. The recipient sees neither your files nor your conversation.")
 
 TOOLS = (
     Tool(
@@ -129,9 +127,7 @@ TOOLS = (
         {
             "agent": _NAME,
             "commit": _text("A full or abbreviated commit hash, 7 to 40 hex digits; no branch or tag."),
-            "reason": _text(
-                "For the operator: what the agent could not do and shall, and why.", maxLength=2000
-            ),
+            "reason": _text("For the operator: what the agent could not do and shall, and why.", maxLength=2000),
         },
         manager=True,
     ),

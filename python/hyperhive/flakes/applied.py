@@ -40,14 +40,20 @@ class HiveFile:
         """hive.toml. Raises BadInput for a value that TOML cannot say."""
         import tomli_w  # noqa: PLC0415  (only who writes pays)
 
-        value: dict[str, Any] = {"name": check_name(self.name), "role": str(Role(self.role))}
+        value: dict[str, Any] = {"name": check_name(self.name), "role": self._role()}
         for key in ("defaults", "overrides"):
             if table := getattr(self, key):
                 value[key] = dict(table)
         try:
             return tomli_w.dumps(value).encode()
         except (TypeError, ValueError) as error:
-            raise BadInput(f"hive.toml of {self.name}: {error}; TOML has no null, leave the key out") from error
+            raise BadInput(f"hive.toml of {self.name} cannot say this ({error}); leave null values out") from error
+
+    def _role(self) -> str:
+        try:
+            return str(Role(self.role))
+        except ValueError as error:
+            raise BadInput(f"{self.role!r} is not a role: {' or '.join(Role)}") from error
 
 
 def render(hive: HiveFile) -> dict[str, bytes]:

@@ -11,7 +11,7 @@ from hyperhive.flakes.git import complaint, git
 MAX_DIFF = 256 * 1024
 _EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 _PERHAPS = re.compile(r"[^\n\t -~]")
-_FIRST = ("agent.nix", "nixos.nix")
+_ORDER = "diff-order"
 _OPTIONS = (
     "--patch", "--text", "--no-ext-diff", "--no-textconv", "--no-renames", "--no-color", "--ignore-submodules=all",
     "--src-prefix=a/", "--dst-prefix=b/",
@@ -24,21 +24,20 @@ async def diff(repository: Path, old: str | None, new: str) -> str:
     agent.nix and nixos.nix come first, so that no other file can push them over the bound; every file is shown as
     text, whatever attributes the commit carries; characters that a terminal would obey are escaped.
     """
-    before = old or _EMPTY_TREE
-    rest = [".", *(f":(exclude){name}" for name in _FIRST)]
-    text = ""
-    for paths in (_FIRST, rest):
-        room = MAX_DIFF - len(text)
-        result = await git(
-            repository, "diff-tree", *_OPTIONS, before, new, "--", *paths, check=False, max_output=MAX_DIFF * 2
-        )
-        if result.returncode > 0:
-            raise Rejected(f"the commits cannot be compared: {complaint(result)}")
-        cut = result.returncode < 0
-        text += printable(result.stdout.decode(errors="replace"))[:room]
-        if cut or len(text) >= MAX_DIFF:
-            return text + f"\n[the diff is longer than {MAX_DIFF >> 10} KiB: the rest is not shown]\n"
-    return text
+    order = f"-O{repository / _ORDER}"
+    commits = (old or _EMPTY_TREE, new)
+    result = await git(repository, "diff-tree", *_OPTIONS, order, *commits, "--", check=False, max_output=2 * MAX_DIFF)
+    if result.returncode > 0:
+        raise Rejected(f"the commits cannot be compared: {complaint(result)}")
+    text = printable(result.stdout.decode(errors="replace"))
+    if result.returncode == 0 and len(text) <= MAX_DIFF:
+        return text
+    return text[:MAX_DIFF] + f"\n[the diff is longer than {MAX_DIFF >> 10} KiB: the rest is not shown]\n"
+
+
+def write_order(repository: Path) -> None:
+    """Write which files a diff begins with into a new repository."""
+    (repository / _ORDER).write_text("agent.nix\nnixos.nix\n")
 
 
 def printable(text: str) -> str:

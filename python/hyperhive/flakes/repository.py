@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from hyperhive.errors import BadInput, Conflict, NotFound, Rejected
+from hyperhive.errors import Conflict, NotFound, Rejected
 from hyperhive.flakes import difftext
 from hyperhive.flakes.applied import HiveFile, render
 from hyperhive.flakes.git import complaint, git
@@ -44,6 +44,7 @@ class AppliedRepository:
             return
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         await git(self.path, "init", "--quiet", "--bare", "--template=", "--initial-branch=main")
+        difftext.write_order(self.path)
 
     async def remove(self) -> None:
         """Remove the repository with all its generations."""
@@ -78,7 +79,6 @@ class AppliedRepository:
         pack = await source.pack(commit)
         async with self._quarantine() as (directory, environment):
             await self._index(pack, environment)
-            await self._check_commit(commit, environment)
             await self._inspect(commit, environment)
             await asyncio.to_thread(self._keep, commit, directory)
         await self._update_refs(f"create refs/tags/{tag} {commit}")
@@ -127,13 +127,6 @@ class AppliedRepository:
             raise Rejected("the commit's files are too large to unpack; keep big files out of it")
         if result.returncode != 0:
             raise Rejected(f"git refuses the commit: {complaint(result)}")
-
-    async def _check_commit(self, commit: str, environment: Mapping[str, str]) -> None:
-        line = await git(self.path, "cat-file", "--batch-check", stdin=f"{commit}\n".encode(), environment=environment)
-        kind = line.text.split()[1:2]
-        if kind != ["commit"]:
-            found = kind[0] if kind else "object"
-            raise BadInput(f"{short(commit)} is a {found}, not a commit; give the hash of a commit")
 
     async def inspect(self, commit: str) -> Tree:
         """The tree of a commit that is here. Raises Rejected if it is over the limits (hyperhive.flakes.tree)."""
@@ -217,6 +210,8 @@ class AppliedRepository:
     async def _resolve(self, ref: str) -> str | None:
         if not (self.path / "HEAD").is_file():
             raise NotFound(f"{self.path} is not an applied flake; create the agent first")
+        if not (self.path / ref).exists() and not (self.path / "packed-refs").exists():
+            return None  # the usual case of a new tag, without a process
         result = await git(self.path, "rev-parse", "--quiet", "--verify", ref, check=False)
         return result.text if result.returncode == 0 else None
 

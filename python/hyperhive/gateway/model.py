@@ -39,7 +39,7 @@ _ANSWER_HEADERS = frozenset(b"content-type request-id retry-after x-should-retry
 _log = logging.getLogger(__name__)
 
 
-class _ClientGone(Exception):  # noqa: N818  (a way to end, not a failure)
+class _ClientGone(Exception):
     """The client hung up: nobody waits for the answer."""
 
 
@@ -65,9 +65,7 @@ class ModelGateway:
             await _answer(send, 200, [], b"")
             return
         if self._in_flight[agent] >= MAX_IN_FLIGHT:
-            await _refuse(
-                send, Refusal(429, "rate_limit_error", "too many requests at a time", {"retry-after": "1"})
-            )
+            await _refuse(send, Refusal(429, "rate_limit_error", "too many requests at a time", {"retry-after": "1"}))
             return
         self._in_flight[agent] += 1
         try:
@@ -156,9 +154,7 @@ class _Body:
                 async with asyncio.timeout_at(deadline):
                     message = await self._receive()
             except TimeoutError:
-                raise Refusal(
-                    408, "timeout_error", f"the request was not complete within {BODY_TIME:g} s"
-                ) from None
+                raise Refusal(408, "timeout_error", f"the request was not complete within {BODY_TIME:g} s") from None
             if message["type"] == "http.disconnect":
                 raise _ClientGone
             size += len(message.get("body", b""))
@@ -201,9 +197,7 @@ def _goes_on(name: bytes) -> bool:
 def _answer_headers(answer: httpx.Response) -> list[tuple[bytes, bytes]]:
     lowered = [(name.lower(), value) for name, value in answer.headers.raw]
     return [
-        (name, value)
-        for name, value in lowered
-        if name in _ANSWER_HEADERS or name.startswith(b"anthropic-ratelimit-")
+        (name, value) for name, value in lowered if name in _ANSWER_HEADERS or name.startswith(b"anthropic-ratelimit-")
     ]
 
 

@@ -46,12 +46,10 @@ class ModelApi:
         return httpx.URL(self.url).host
 
 
-class Refusal(Exception):  # noqa: N818  (an answer, not a failure)
+class Refusal(Exception):
     """An answer of the gateway's own: an HTTP status and the Messages API's error type and message."""
 
-    def __init__(
-        self, status: int, kind: str, message: str, headers: Mapping[str, str] = MappingProxyType({})
-    ) -> None:
+    def __init__(self, status: int, kind: str, message: str, headers: Mapping[str, str] = MappingProxyType({})) -> None:
         super().__init__(message)
         self.status = status
         self.kind = kind
@@ -75,9 +73,7 @@ def open_client(api: ModelApi) -> httpx.AsyncClient:
     except httpx.InvalidURL as error:
         raise BadInput(f"the model API's URL is malformed: {error}") from error
     if url.scheme not in ("http", "https") or not url.host or url.userinfo or url.query or url.fragment:
-        raise BadInput(
-            "the model API's URL must be http(s)://HOST[:PORT][/PATH] without user, query or fragment"
-        )
+        raise BadInput("the model API's URL must be http(s)://HOST[:PORT][/PATH] without user, query or fragment")
     logging.getLogger("httpx").setLevel(logging.WARNING)  # else a line of INFO for each request
     return httpx.AsyncClient(
         base_url=url,
@@ -118,13 +114,9 @@ def _secret(source: Callable[[], str | None]) -> bytes:
         secret = (source() or "").strip()
     except (OSError, HyperhiveError) as error:
         _log.error("the model API's key cannot be read: %s", error)
-        raise _unauthenticated(
-            "the model API's key cannot be read; the operator finds the reason in the log"
-        ) from None
+        raise _unauthenticated("the model API's key cannot be read; the operator finds the reason in the log") from None
     if not secret.isascii() or not secret.isprintable():
-        raise _unauthenticated(
-            "the configured API key has characters that no key has; the operator must correct it"
-        )
+        raise _unauthenticated("the configured API key has characters that no key has; the operator must correct it")
     return secret.encode()
 
 

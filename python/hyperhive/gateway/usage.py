@@ -64,9 +64,7 @@ class Meter:
 
     def _take(self, line: bytes) -> None:
         # Nearly every line is a delta of text: a look for the two names is cheaper than parsing them all.
-        if not line.startswith(b"data:") or (
-            b'"message_start"' not in line and b'"message_delta"' not in line
-        ):
+        if not line.startswith(b"data:") or (b'"message_start"' not in line and b'"message_delta"' not in line):
             return
         event = _object(line.removeprefix(b"data:"))
         match event.get("type"), event.get("message"):

@@ -29,7 +29,7 @@ RULES = (
     Rule(re.compile(r"\*"), "it allows every command", "list the commands that the agent needs"),
     Rule(
         _program(
-            "ba?sh", "da?sh", "zsh", "python[0-9.]*", "perl", "ruby", "node", "deno", "bun", "php", "lua", "nix-shell"
+            "(?:ba|da)?sh", "zsh", "python[0-9.]*", "perl", "ruby", "node", "deno", "bun", "php", "lua", "nix-shell"
         ),
         "it is an interpreter and runs any program",
         "allow the one script it is for, with its full path",

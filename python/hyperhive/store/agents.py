@@ -47,6 +47,13 @@ def get(connection: sqlite3.Connection, name: str) -> Agent:
     return _agent(row)
 
 
+def exists(connection: sqlite3.Connection, name: str) -> bool:
+    """Whether there is an agent of that name; anything can be asked for, e.g. what is no name at all."""
+    if not name.isascii():
+        return False
+    return connection.execute("SELECT 1 FROM agents WHERE name = ?", (name,)).fetchone() is not None
+
+
 def all_agents(connection: sqlite3.Connection) -> list[Agent]:
     """Every agent, by name."""
     return [_agent(row) for row in connection.execute(f"SELECT {_COLUMNS} FROM agents ORDER BY name")]  # noqa: S608

@@ -1,7 +1,7 @@
 """The one owner of the SQLite connection: a thread that commits whatever has queued up as one group.
 
 A group commit is what makes durable writes cheap under load: the thread drains its queue, runs each work in a
-savepoint of one transaction, commits once (one fsync), and only then resolves the callers.
+savepoint of one transaction, commits once (one fsync), and only then resolves the callers, all in one call to the loop.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from hyperhive.errors import BadInput, HyperhiveError, Unavailable
 
 VERSION = 1
 MAX_GROUP = 500
+WAL_KEPT = 16 * 1024 * 1024
+"""Bytes that the write-ahead log's file keeps after a checkpoint; it is larger only while it must be."""
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], Any]
@@ -42,18 +44,25 @@ class Database:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._loop = asyncio.get_running_loop()
+        self._closed = False
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="database", daemon=True)
         self._thread.start()
 
     @classmethod
     async def open(cls, path: Path) -> Database:
-        """Open or create the database. Raises BadInput (newer version, no database), Unavailable (disk, rights)."""
+        """Open or create the database.
+
+        Raises BadInput (of a newer version, or no database of ours), Unavailable (no directory, no rights, disk full).
+        """
         connection = await asyncio.to_thread(_connect, path)
         return cls(connection)
 
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `work` in a transaction; it is durable when this returns. What `work` raises undoes it alone."""
+        """Run `work` in a transaction; it is durable when this returns. What `work` raises undoes it alone.
+
+        Raises Unavailable if it could not be stored (disk full, read-only), and then nothing of it was.
+        """
         return await self._submit(work, write=True)
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -62,10 +71,14 @@ class Database:
 
     async def close(self) -> None:
         """Finish what is queued and close the file."""
-        self._jobs.put(None)
+        if not self._closed:
+            self._closed = True
+            self._jobs.put(None)
         await asyncio.to_thread(self._thread.join)
 
     async def _submit(self, work: Callable[[sqlite3.Connection], T], *, write: bool) -> T:
+        if self._closed:
+            raise Unavailable("the core is stopping: the database is closed")
         future: asyncio.Future[T] = self._loop.create_future()
         self._jobs.put(_Job(work, write, future))
         return await future
@@ -84,6 +97,7 @@ class Database:
         self._connection.close()
 
     def _run_group(self, jobs: list[_Job]) -> None:
+        """One transaction for all of them; if it fails as a whole, the writes are refused and the reads done again."""
         writes = any(job.write for job in jobs)
         try:
             if writes:
@@ -92,29 +106,38 @@ class Database:
                 self._run_job(job)
             if writes:
                 self._connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-            for job in jobs:
-                job.error = job.error or _explain(error)
+        except BaseException as error:  # the thread serves everyone: it must outlive whatever this is
+            self._abandon(jobs, error)
 
     def _run_job(self, job: _Job) -> None:
-        """Run one work in its savepoint; a full disk ends the whole group, any other error only this one."""
+        """Run one work, a write in its savepoint: what it raises is its caller's and undoes it alone."""
         if not job.write:
-            try:
-                job.result = job.work(self._connection)
-            except Exception as error:  # the caller's to handle
-                job.error = error
+            _attempt(job, self._connection)
             return
         self._connection.execute("SAVEPOINT work")
-        try:
-            job.result = job.work(self._connection)
-        except Exception as error:  # the caller's to handle
-            if not self._connection.in_transaction:  # SQLite gave the whole transaction up (disk full)
-                raise
+        _attempt(job, self._connection)
+        if job.error is not None:
+            if not self._connection.in_transaction:  # SQLite gave the whole transaction up
+                raise job.error
             self._connection.execute("ROLLBACK TO work")
-            job.error = _explain(error) if isinstance(error, sqlite3.OperationalError) else error
         self._connection.execute("RELEASE work")
+
+    def _abandon(self, jobs: list[_Job], error: BaseException) -> None:
+        if self._connection.in_transaction:
+            self._connection.rollback()
+        for job in jobs:
+            if job.write:
+                job.error = job.error or _caller_error(error)
+            else:
+                _attempt(job, self._connection)
+
+
+def _attempt(job: _Job, connection: sqlite3.Connection) -> None:
+    job.result = job.error = None
+    try:
+        job.result = job.work(connection)
+    except BaseException as error:  # the caller's to handle, whatever it is
+        job.error = _caller_error(error)
 
 
 def _resolve(jobs: list[_Job]) -> None:
@@ -127,42 +150,62 @@ def _resolve(jobs: list[_Job]) -> None:
             job.future.set_result(job.result)
 
 
-def _explain(error: BaseException) -> HyperhiveError:
-    text = str(error)
-    if "full" in text:
-        return Unavailable("the disk is full: nothing was stored; free some space and try again")
-    return Unavailable(f"the database could not be written: {text}")
+def _caller_error(error: BaseException) -> BaseException:
+    """What the caller gets for it: the environment's failures in words, everything else as it is."""
+    if isinstance(error, sqlite3.Error):
+        return _explain(error, "the database") or error
+    if isinstance(error, StopIteration):  # a future refuses to carry it
+        return RuntimeError("the work raised StopIteration")
+    return error
+
+
+def _explain(error: sqlite3.Error, name: str) -> HyperhiveError | None:
+    """What went wrong around the database, in words; None if the fault is in the statement."""
+    match getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF:  # the primary one of an extended code
+        case sqlite3.SQLITE_FULL:
+            return Unavailable("the disk is full: nothing was stored; free some space and try again")
+        case sqlite3.SQLITE_IOERR:
+            return Unavailable(f"the disk of {name} fails or is full ({error}): nothing was stored; look at it")
+        case sqlite3.SQLITE_READONLY:
+            return Unavailable(f"{name} is read-only for this user: nothing was stored; make it writable")
+        case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
+            return Unavailable(f"{name} cannot be opened; is its directory there and writable for this user?")
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return Unavailable(f"{name} is held by another program: nothing was stored; end that program")
+        case sqlite3.SQLITE_NOTADB | sqlite3.SQLITE_CORRUPT:
+            return BadInput(f"{name} is not a hyperhive database ({error}); move it away or restore a backup")
+    return None
 
 
 def _connect(path: Path) -> sqlite3.Connection:
+    connection: sqlite3.Connection | None = None
     try:
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
-    except sqlite3.Error as error:
-        raise Unavailable(f"{path} cannot be opened: {error}; is its directory there and writable?") from error
-    try:
         _prepare(connection, path)
-    except sqlite3.DatabaseError as error:
-        connection.close()
-        if "not a database" in str(error) or "malformed" in str(error):
-            raise BadInput(f"{path} is not a hyperhive database ({error}); move it away or restore a backup") from error
-        raise _explain(error) from error
-    except BaseException:
-        connection.close()
+    except BaseException as error:
+        if connection is not None:
+            connection.close()
+        if isinstance(error, sqlite3.Error):
+            raise _explain(error, str(path)) or Unavailable(f"{path} could not be used: {error}") from error
         raise
     return connection
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    """Pragmas, and the schema for a new file. Raises BadInput for a newer one."""
+    """Pragmas, and the schema for a new file. Raises BadInput for one that is newer or somebody else's."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > VERSION:
         raise BadInput(
             f"{path} was written by a newer hyperhive (format {version}, this one knows {VERSION}); update hyperhive"
         )
+    if version == 0 and connection.execute("SELECT count(*) FROM sqlite_master").fetchone() != (0,):
+        raise BadInput(f"{path} is not a hyperhive database but some other program's; move it away")
     if version == 0:
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # only takes effect before the first table
-    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "busy_timeout = 5000"):
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", f"journal_size_limit = {WAL_KEPT}"):
         connection.execute(f"PRAGMA {pragma}")
     if version == 0:
         schema = resources.files("hyperhive").joinpath("store/schema-1.sql").read_text()
         connection.executescript(f"BEGIN;\n{schema}\nPRAGMA user_version = {VERSION};\nCOMMIT;")
+    connection.execute("BEGIN IMMEDIATE")  # a file that cannot be written is found now, not at the first message
+    connection.execute("ROLLBACK")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,11 +27,11 @@ class Message:
     chain: int
     hops: int
     sent_at: float
-    lease_until: float | None
-    attempts: int
-    delivered_at: float | None
-    dead_at: float | None
-    replied: bool
+    lease_until: float | None = None
+    attempts: int = 0
+    delivered_at: float | None = None
+    dead_at: float | None = None
+    replied: bool = False
 
     def view(self) -> dict[str, Any]:
         """The JSON object that the sockets show; `read_at` is the operator's word for delivered."""
@@ -46,11 +46,23 @@ _COLUMNS = (
     " answer.sender = messages.recipient)"
 )
 _WAITING = "recipient = ? AND delivered_at IS NULL AND dead_at IS NULL"
+_RECIPIENTS = """
+WITH RECURSIVE some (name) AS (
+  SELECT min(recipient) FROM messages WHERE delivered_at IS NOT NULL
+  UNION ALL
+  SELECT (SELECT min(recipient) FROM messages WHERE delivered_at IS NOT NULL AND recipient > name)
+  FROM some WHERE name IS NOT NULL
+) SELECT name FROM some WHERE name IS NOT NULL
+"""
 
 
-def _message(row: tuple[Any, ...]) -> Message:
-    values = dict(zip(Message.__dataclass_fields__, row, strict=True))
-    return Message(**{**values, "replied": bool(values["replied"])})
+def _select(connection: sqlite3.Connection, rest: str, values: Sequence[object]) -> list[Message]:
+    rows = connection.execute(f"SELECT {_COLUMNS} FROM messages WHERE {rest}", values)  # noqa: S608
+    return [_message(*row) for row in rows]
+
+
+def _message(number: int, *values: Any) -> Message:  # noqa: ANN401  (a row, in the order of the fields)
+    return Message(number, *values[:-1], replied=bool(values[-1]))
 
 
 def insert(
@@ -64,24 +76,25 @@ def insert(
     chain: int = 0,
     hops: int = 0,
     dead: bool = False,
-) -> int:
-    """Store a message and return its id; `dead` parks it at once."""
+) -> Message:
+    """Store a message and return it; `dead` parks it at once."""
     now = time.time()
+    dead_at = now if dead else None
     cursor = connection.execute(
         "INSERT INTO messages (sender, recipient, kind, body, reply_to, chain, hops, sent_at, dead_at)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (sender, recipient, kind, body, reply_to, chain, hops, now, now if dead else None),
+        (sender, recipient, kind, body, reply_to, chain, hops, now, dead_at),
     )
     assert cursor.lastrowid is not None
-    return cursor.lastrowid
+    return Message(cursor.lastrowid, sender, recipient, kind, body, reply_to, chain, hops, now, dead_at=dead_at)
 
 
 def get(connection: sqlite3.Connection, message: int) -> Message:
     """The message with that id. Raises NotFound."""
-    row = connection.execute(f"SELECT {_COLUMNS} FROM messages WHERE id = ?", (message,)).fetchone()  # noqa: S608
-    if row is None:
+    found = _select(connection, "id = ?", (message,))
+    if not found:
         raise NotFound(f"there is no message {message}")
-    return _message(row)
+    return found[0]
 
 
 def pending(connection: sqlite3.Connection, recipient: str) -> int:
@@ -90,14 +103,32 @@ def pending(connection: sqlite3.Connection, recipient: str) -> int:
     return int(count)
 
 
+def is_full(connection: sqlite3.Connection, recipient: str, bound: int, *, besides: str | None = None) -> bool:
+    """Whether at least `bound` messages wait for that recipient, those from the sender `besides` not counted."""
+    counted, values = ("", ()) if besides is None else (" AND sender <> ?", (besides,))  # without: the index is enough
+    query = f"SELECT 1 FROM messages WHERE {_WAITING}{counted} LIMIT 1 OFFSET ?"  # noqa: S608
+    return connection.execute(query, (recipient, *values, bound - 1)).fetchone() is not None
+
+
+def dead_is_full(connection: sqlite3.Connection, recipient: str, bound: int) -> bool:
+    """Whether at least `bound` messages to that recipient are parked."""
+    query = "SELECT 1 FROM messages WHERE recipient = ? AND dead_at IS NOT NULL LIMIT 1 OFFSET ?"
+    return connection.execute(query, (recipient, bound - 1)).fetchone() is not None
+
+
 def waiting(connection: sqlite3.Connection, recipient: str, *, limit: int = 100) -> list[Message]:
     """The waiting messages that nobody has leased, oldest first."""
-    rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM messages WHERE {_WAITING} AND (lease_until IS NULL OR lease_until <= ?)"  # noqa: S608
-        " ORDER BY id LIMIT ?",
-        (recipient, time.time(), limit),
-    )
-    return [_message(row) for row in rows]
+    rest = f"{_WAITING} AND (lease_until IS NULL OR lease_until <= ?) ORDER BY id LIMIT ?"
+    return _select(connection, rest, (recipient, time.time(), limit))
+
+
+def due(connection: sqlite3.Connection, recipient: str) -> float | None:
+    """When the recipient's next waiting message can be leased: 0 is now, else when its lease ends (Unix seconds)."""
+    (at,) = connection.execute(
+        f"SELECT min(coalesce(lease_until, 0)) FROM messages WHERE {_WAITING}",  # noqa: S608
+        (recipient,),
+    ).fetchone()
+    return None if at is None else float(at)
 
 
 def lease(connection: sqlite3.Connection, recipient: str, *, until: float, limit: int) -> list[Message]:
@@ -109,10 +140,11 @@ def lease(connection: sqlite3.Connection, recipient: str, *, until: float, limit
     return [get(connection, each) for each in ids]
 
 
-def release(connection: sqlite3.Connection, ids: Sequence[int]) -> None:
+def release(connection: sqlite3.Connection, ids: Iterable[int]) -> None:
     """Undo a lease that nobody received."""
     connection.executemany(
-        "UPDATE messages SET lease_until = NULL, attempts = attempts - 1 WHERE id = ? AND delivered_at IS NULL",
+        "UPDATE messages SET lease_until = NULL, attempts = attempts - 1"
+        " WHERE id = ? AND lease_until IS NOT NULL AND delivered_at IS NULL AND dead_at IS NULL",
         [(each,) for each in ids],
     )
 
@@ -122,65 +154,65 @@ def end_leases(connection: sqlite3.Connection, recipient: str) -> None:
     connection.execute(f"UPDATE messages SET lease_until = NULL WHERE {_WAITING}", (recipient,))  # noqa: S608
 
 
-def next_lease_end(connection: sqlite3.Connection, recipient: str) -> float | None:
-    """When the next lease of that recipient runs out (Unix seconds)."""
-    (until,) = connection.execute(
-        f"SELECT min(lease_until) FROM messages WHERE {_WAITING}",  # noqa: S608
-        (recipient,),
-    ).fetchone()
-    return None if until is None else float(until)
-
-
 def leased(connection: sqlite3.Connection, recipient: str) -> list[Message]:
     """What that recipient works on now, newest first."""
-    rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM messages WHERE {_WAITING} AND lease_until > ? ORDER BY id DESC",  # noqa: S608
-        (recipient, time.time()),
+    return _select(connection, f"{_WAITING} AND lease_until > ? ORDER BY id DESC", (recipient, time.time()))
+
+
+def deliver(connection: sqlite3.Connection, recipient: str, ids: Iterable[int], *, leased: bool = True) -> int:
+    """Mark waiting messages of that recipient as delivered, only those ever leased unless `leased` is False.
+
+    Returns how many were not delivered before.
+    """
+    now = time.time()
+    rest = f"id = ? AND {_WAITING} AND (lease_until IS NOT NULL OR NOT ?)"
+    cursor = connection.executemany(
+        f"UPDATE messages SET delivered_at = ?, lease_until = NULL WHERE {rest}",  # noqa: S608
+        [(now, each, recipient, leased) for each in ids],
     )
-    return [_message(row) for row in rows]
+    return max(cursor.rowcount, 0)  # -1 when there were no ids
 
 
-def deliver(connection: sqlite3.Connection, recipient: str, ids: Sequence[int]) -> int:
-    """Mark messages of that recipient as delivered; returns how many were not so before."""
-    before = connection.total_changes
-    connection.executemany(
-        f"UPDATE messages SET delivered_at = ?, lease_until = NULL WHERE id = ? AND {_WAITING}",  # noqa: S608
-        [(time.time(), each, recipient) for each in ids],
-    )
-    return connection.total_changes - before
-
-
-def park(connection: sqlite3.Connection, ids: Sequence[int]) -> None:
-    """Make dead letters of them."""
-    connection.executemany("UPDATE messages SET dead_at = ? WHERE id = ?", [(time.time(), each) for each in ids])
+def park_tired(connection: sqlite3.Connection, recipient: str, attempts: int) -> list[Message]:
+    """Make dead letters of the messages that were leased `attempts` times and wait again; returns them."""
+    now = time.time()
+    rest = f"{_WAITING} AND attempts >= ? AND (lease_until IS NULL OR lease_until <= ?)"
+    tired = _select(connection, f"{rest} ORDER BY id", (recipient, attempts, now))
+    connection.executemany("UPDATE messages SET dead_at = ? WHERE id = ?", [(now, each.id) for each in tired])
+    return tired
 
 
 def dead_letters(connection: sqlite3.Connection, limit: int = 1000) -> list[Message]:
     """The parked messages, newest first."""
-    rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM messages WHERE dead_at IS NOT NULL ORDER BY id DESC LIMIT ?",  # noqa: S608
-        (limit,),
-    )
-    return [_message(row) for row in rows]
+    return _select(connection, "dead_at IS NOT NULL ORDER BY id DESC LIMIT ?", (limit,))
 
 
 def mailbox(connection: sqlite3.Connection, recipient: str, *, delivered: bool, limit: int) -> list[Message]:
     """The recipient's waiting messages (and, with `delivered`, the others too), newest first."""
-    rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM messages WHERE recipient = ? AND dead_at IS NULL"  # noqa: S608
-        " AND (? OR delivered_at IS NULL) ORDER BY id DESC LIMIT ?",
-        (recipient, delivered, limit),
+    if not delivered:
+        return _select(connection, f"{_WAITING} ORDER BY id DESC LIMIT ?", (recipient, limit))
+    return _select(connection, "recipient = ? AND dead_at IS NULL ORDER BY id DESC LIMIT ?", (recipient, limit))
+
+
+def recipients(connection: sqlite3.Connection) -> list[str]:
+    """Who has delivered messages."""
+    return [name for (name,) in connection.execute(_RECIPIENTS)]
+
+
+def prune(connection: sqlite3.Connection, recipient: str, *, before: float, max_rows: int, limit: int) -> int:
+    """Delete the recipient's oldest delivered messages: from before that time, or beyond `max_rows`; at most `limit`.
+
+    Returns how many went.
+    """
+    delivered = "recipient = ? AND delivered_at IS NOT NULL"
+    (count,) = connection.execute(f"SELECT count(*) FROM messages WHERE {delivered}", (recipient,)).fetchone()  # noqa: S608
+    (old,) = connection.execute(
+        "SELECT count(*) FROM messages WHERE recipient = ? AND delivered_at < ?", (recipient, before)
+    ).fetchone()
+    number = min(max(count - max_rows, old), limit)
+    connection.execute(
+        "DELETE FROM messages WHERE id IN"
+        f" (SELECT id FROM messages WHERE {delivered} ORDER BY delivered_at, id LIMIT ?)",  # noqa: S608
+        (recipient, number),
     )
-    return [_message(row) for row in rows]
-
-
-def prune(connection: sqlite3.Connection, *, before: float, max_rows: int) -> int:
-    """Delete delivered messages from before that time, or beyond `max_rows` per recipient, oldest first."""
-    gone = connection.execute("DELETE FROM messages WHERE delivered_at < ?", (before,)).rowcount
-    gone += connection.execute(
-        "DELETE FROM messages WHERE id IN (SELECT id FROM (SELECT id, row_number() OVER"
-        " (PARTITION BY recipient ORDER BY id DESC) AS place FROM messages WHERE delivered_at IS NOT NULL)"
-        " WHERE place > ?)",
-        (max_rows,),
-    ).rowcount
-    return gone
+    return int(number)

@@ -63,6 +63,8 @@ CREATE TABLE messages (
 );
 CREATE INDEX messages_waiting ON messages (recipient, id) WHERE delivered_at IS NULL AND dead_at IS NULL;
 CREATE INDEX messages_delivered ON messages (recipient, delivered_at) WHERE delivered_at IS NOT NULL;
+CREATE INDEX messages_dead ON messages (recipient, id) WHERE dead_at IS NOT NULL;
+CREATE INDEX messages_answers ON messages (reply_to) WHERE reply_to IS NOT NULL;
 
 CREATE TABLE turns (
   id          INTEGER PRIMARY KEY AUTOINCREMENT,

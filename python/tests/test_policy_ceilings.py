@@ -1,0 +1,74 @@
+"""The host's ceilings: what no agent may have."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from settings_samples import sample
+
+from hyperhive.policy.ceilings import Ceilings, covers, violations
+
+
+def test_without_ceilings_everything_is_under_them() -> None:
+    assert violations(sample(bash={"allow": ["*"], "deny": []}, model="opus"), Ceilings()) == []
+
+
+@pytest.mark.parametrize(
+    ("ceilings", "change", "expected"),
+    [
+        (Ceilings(models=("haiku",)), {"model": "opus"}, "services.hyperhive.policy.models does not allow 'opus'"),
+        (Ceilings(models=("haiku",)), {"fallbackModel": "opus"}, "policy.models does not allow 'opus'"),
+        (Ceilings(bash=("git *",)), {"bash": {"allow": ["gzip *"], "deny": []}}, "policy.bash does not allow 'gzip *'"),
+        (Ceilings(bash=()), {}, "policy.bash does not allow 'git status'"),
+        (Ceilings(tools=("Read",)), {"tools": {"allow": ["Write"], "deny": []}}, "policy.tools does not allow 'Write'"),
+        (Ceilings(network=("a.b:443",)), {"network": {"allow": ["a.b:80"]}}, "policy.network does not allow 'a.b:80'"),
+        (
+            Ceilings(bash=("git *",)),
+            {"tools": {"allow": ["Bash"], "deny": []}},
+            "services.hyperhive.policy.bash does not allow '*'",
+        ),
+    ],
+)
+def test_a_value_over_a_ceiling_names_the_option_and_the_value(
+    ceilings: Ceilings, change: dict[str, Any], expected: str
+) -> None:
+    (found,) = violations(sample(**change), ceilings)
+    assert expected in found and found.endswith("; leave it out, or ask the operator to allow it")
+
+
+@pytest.mark.parametrize(
+    ("ceilings", "change"),
+    [
+        (Ceilings(models=("haiku", "opus")), {"fallbackModel": "opus"}),
+        (Ceilings(models=("*",)), {"model": "opus"}),
+        (Ceilings(bash=("git *",)), {"bash": {"allow": ["git *", "git", "git status", "git log *"], "deny": []}}),
+        (Ceilings(bash=()), {"bash": {"allow": [], "deny": ["rm *"]}}),
+        (Ceilings(tools=("Read",)), {"tools": {"allow": ["Read", "Write"], "deny": ["Write"]}}),
+        (Ceilings(network=("a.b:443",)), {"network": {"allow": ["a.b:443"]}}),
+    ],
+)
+def test_a_value_under_its_ceiling_is_fine(ceilings: Ceilings, change: dict[str, Any]) -> None:
+    assert violations(sample(**change), ceilings) == []
+
+
+@pytest.mark.parametrize(
+    ("ceiling", "pattern", "expected"),
+    [
+        ("git *", "git status *", True),
+        ("git *", "git", True),
+        ("git *", "git*", False),
+        ("git *", "gitk", False),
+        ("git *", "*", False),
+        ("git *", "* git x", False),
+        ("git*", "gitk *", True),
+        ("git status", "git status", True),
+        ("git status", "git status *", False),
+        ("git * main", "git push main", False),
+        ("* --version", "ls --version", False),
+        ("git log * --oneline *", "git log x --oneline y", False),
+        ("*", "anything *", True),
+    ],
+)
+def test_a_ceiling_covers_only_what_plainly_begins_like_it(ceiling: str, pattern: str, expected: bool) -> None:
+    assert covers(ceiling, pattern) is expected
