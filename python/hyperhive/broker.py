@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from hyperhive.errors import BadInput, MailboxFull, NotFound, TooLarge
+from hyperhive.errors import BadInput, HyperhiveError, MailboxFull, NotFound, TooLarge
 from hyperhive.hub import Hub
 from hyperhive.loop_guard import LoopGuard
 from hyperhive.store import agents, messages
@@ -181,9 +181,10 @@ class Broker:
         try:
             found, events = await asyncio.shield(leasing)
         except asyncio.CancelledError:
-            found, events = await leasing
-            self._announce(events)
-            await self.release(recipient, found)
+            with contextlib.suppress(HyperhiveError):  # then nothing was leased
+                found, events = await leasing
+                self._announce(events)
+                await self.release(recipient, found)
             raise
         self._announce(events)
         return found
@@ -289,16 +290,17 @@ def _parked(connection: sqlite3.Connection, event: str, message: Message, reason
         "from": message.sender,
         "to": message.recipient,
         "message": message.id,
-        "reason": f"{reason}; see `hive-c0re debug dead-letters`",
+        "reason": f"{reason}; see `hyperhive debug dead-letters`",
     }
     return messages.insert(connection, sender=SYSTEM, recipient=OPERATOR, kind="event", body=json.dumps(told))
 
 
 def _vacuum_some(connection: sqlite3.Connection) -> int:
-    """Give some free pages back to the disk; returns how many there still are."""
+    """Give some free pages back to the disk; returns how many."""
+    (before,) = connection.execute("PRAGMA freelist_count").fetchone()
     connection.execute(f"PRAGMA incremental_vacuum({PRUNE_STEP})").fetchall()
-    (left,) = connection.execute("PRAGMA freelist_count").fetchone()
-    return int(left)
+    (after,) = connection.execute("PRAGMA freelist_count").fetchone()
+    return int(before - after)
 
 
 def _operators(connection: sqlite3.Connection, number: int) -> Message:

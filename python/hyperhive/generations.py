@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import tempfile
+import tomllib
 from pathlib import Path
 
 from hyperhive.containers import Applied, Backend
@@ -122,6 +123,11 @@ class Generations:
             names = [agent.name for agent in await self._database.read(agents.all_agents)]
         configs = {name: self.config_of(name) for name in names}
         return Applied(generation.agent, generation.number, generation.settings, configs)
+
+    async def overrides_of(self, generation: Generation) -> dict[str, object]:
+        """The operator's overrides that the generation was built with, from its applied flake."""
+        hive = await self.repository(generation.agent).file(generation.tree, "hive.toml")
+        return dict(tomllib.loads((hive or b"").decode()).get("overrides", {}))
 
     async def current(self, agent: str) -> Generation:
         """The generation that the agent runs. Raises NotFound if it has none."""

@@ -186,6 +186,8 @@ class Hive:
             if fits[0].number == current.number:
                 raise Conflict(f"{name} runs generation {current.number} already")
             await self._generations.activate(fits[0])
+            overrides = await self._generations.overrides_of(fits[0])
+            await self._database.write(lambda c: agents.set_overrides(c, name, overrides))
             await self._audit(actor, "agent.rollback", name, generation=fits[0].number, before=current.number)
         self._publish(name, "changed")
 

@@ -156,6 +156,19 @@ def test_a_rollback_runs_the_earlier_generation_again(tmp_path: Path) -> None:
     play(tmp_path, scene)
 
 
+def test_a_rollback_over_an_override_takes_the_override_back_too(tmp_path: Path) -> None:
+    async def scene(made: Hive) -> None:
+        await made.create("worker")
+        await made.core.hive.set_model("worker", "opus", "operator:test")
+        await made.core.hive.roll_back("worker", 1, "operator:test")
+        details = await made.details("worker")
+        assert (details["model"], details["overrides"]) == ("haiku", {})
+        await made.core.hive.roll_back("worker", 2, "operator:test")
+        assert (await made.details("worker"))["overrides"] == {"model": "opus"}
+
+    play(tmp_path, scene)
+
+
 def test_destroy_keeps_the_files_and_a_new_agent_of_that_name_goes_on_with_them(tmp_path: Path) -> None:
     async def scene(made: Hive) -> None:
         await made.create("worker", nix=nix('model = "sonnet";'))

@@ -64,5 +64,7 @@ def _read_regular(path: Path, limit: int) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return b""
-    with open(descriptor, "rb") as file:  # noqa: PTH123  (a descriptor)
-        return file.read(limit) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
+    try:
+        return os.read(descriptor, limit) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,139 @@
+"""operator.sock from outside: who may call, and what bad requests get."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from core_rig import LACKING, SKIP_REASON, hive
+
+from hyperhive.client import call
+
+pytestmark = pytest.mark.skipif(LACKING is not None, reason=SKIP_REASON)
+
+
+def answers(root: Path, *requests: tuple[str, str, bytes | None]) -> list[tuple[int, dict[str, Any]]]:
+    """Status and body of raw requests to operator.sock, made by a process of their own."""
+
+    async def go() -> list[tuple[int, dict[str, Any]]]:
+        async with hive(root):
+            return [await asyncio.to_thread(_raw, root / "run/operator.sock", *request) for request in requests]
+
+    return asyncio.run(go())
+
+
+def _raw(socket: Path, method: str, path: str, body: bytes | None) -> tuple[int, dict[str, Any]]:
+    script = (
+        "import http.client, socket, sys, json\n"
+        "c = http.client.HTTPConnection('x'); c.sock = socket.socket(socket.AF_UNIX); c.sock.connect(sys.argv[1])\n"
+        "c.request(sys.argv[2], sys.argv[3], sys.stdin.buffer.read() or None)\n"
+        "r = c.getresponse(); print(json.dumps([r.status, r.read().decode()]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(socket), method, path], input=body or b"", capture_output=True, timeout=20, check=True
+    )  # fmt: skip
+    status, text = json.loads(done.stdout)
+    return status, json.loads(text)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "words"),
+    [
+        ("GET", "/v1/nothing", None, 404, "Not Found"),
+        ("PUT", "/v1/status", b"{}", 405, "Method Not Allowed"),
+        ("POST", "/v1/agents", b"{", 400, "not JSON"),
+        ("POST", "/v1/agents", b"[]", 400, "JSON object"),
+        ("POST", "/v1/agents", b"\xff", 400, "UTF-8"),
+        ("POST", "/v1/agents", b"{}", 400, "name is missing"),
+        ("POST", "/v1/agents", b'{"name": 3}', 400, "name must be a string"),
+        ("POST", "/v1/agents", b'{"name": "a", "role": "king"}', 400, "role is 'king'"),
+        ("GET", "/v1/agents/nobody", None, 404, "no agent 'nobody'"),
+        ("GET", "/v1/proposals/x", None, 400, "must be a number"),
+        ("GET", "/v1/proposals/7", None, 404, "no proposal 7"),
+        ("GET", "/v1/proposals?state=odd", None, 400, "not a proposal's state"),
+        ("GET", "/v1/proposals?limit=-1", None, 400, "must be a number"),
+        ("POST", "/v1/proposals", b'{"agent": "a", "commit": "c"}', 400, "reason is missing"),
+        ("POST", "/v1/proposals/1/approve", b"{}", 400, "fingerprint is missing"),
+        ("GET", "/v1/proposals/1/approve", None, 405, "Method Not Allowed"),
+        ("POST", "/v1/messages", b'{"to": "nobody", "body": "x"}', 404, "nobody called 'nobody'"),
+        ("POST", "/v1/inbox/1/reply", b'{"body": "x"}', 404, "no message 1"),
+        ("DELETE", "/v1/agents/nobody", None, 404, "no agent 'nobody'"),
+    ],
+)
+def test_a_bad_request_is_one_line_and_a_code(
+    tmp_path: Path, method: str, path: str, body: bytes | None, status: int, words: str
+) -> None:
+    [(answered, error)] = answers(tmp_path, (method, path, body))
+    assert answered == status, error
+    assert words in error["error"] and "\n" not in error["error"]
+    assert set(error) == {"error", "code"}
+
+
+def test_a_request_of_two_megabytes_is_refused(tmp_path: Path) -> None:
+    [(status, error)] = answers(tmp_path, ("POST", "/v1/messages", b'{"body": "' + b"x" * 2_000_000 + b'"}'))
+    assert (status, error["code"]) == (413, "too_large")
+
+
+def test_the_socket_is_its_owners_alone(tmp_path: Path) -> None:
+    async def go() -> tuple[int, int]:
+        async with hive(tmp_path):
+            return (
+                (tmp_path / "run/operator.sock").stat().st_mode & 0o777,
+                (tmp_path / "run").stat().st_mode & 0o777,
+            )
+
+    assert asyncio.run(go()) == (0o600, 0o700)
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs root to become another user")
+def test_another_user_who_reaches_the_socket_is_no_operator(tmp_path: Path) -> None:
+    script = (
+        "import http.client, socket, sys\n"
+        "c = http.client.HTTPConnection('x'); c.sock = socket.socket(socket.AF_UNIX); c.sock.connect(sys.argv[1])\n"
+        "c.request('GET', '/v1/status'); r = c.getresponse(); print(r.status, r.read().decode())"
+    )
+
+    async def go(root: Path) -> str:
+        async with hive(root):
+            (root / "run").chmod(0o755)
+            (root / "run/operator.sock").chmod(0o666)
+            done = await asyncio.to_thread(
+                subprocess.run,
+                ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "/usr/bin/python3", "-c", script,
+                 str(root / "run/operator.sock")],
+                capture_output=True, text=True, timeout=20, check=True,
+            )  # fmt: skip
+            return str(done.stdout)
+
+    root = Path("/tmp") / f"hive-{os.getpid()}"  # a place that another user can reach
+    root.mkdir(mode=0o755)
+    try:
+        said = asyncio.run(go(root))
+    finally:
+        shutil.rmtree(root)
+    assert said.startswith("403 ")
+    assert "uid 65534 is not an operator" in said
+
+
+def test_an_agents_socket_has_no_way_to_approve(tmp_path: Path) -> None:
+    async def go() -> list[str]:
+        async with hive(tmp_path) as made:
+            await made.create("worker")
+            errors = []
+            for path in ("/v1/proposals/1/approve", "/v1/proposals", "/v1/agents", "/v1/status", "/v1/audit"):
+                for method in ("GET", "POST"):
+                    with pytest.raises(Exception, match=f"there is no {method}") as refused:
+                        await asyncio.to_thread(
+                            call, tmp_path / "run/agents/worker/harness.sock", method, path, {"fingerprint": "x"}
+                        )
+                    errors.append(str(refused.value))
+            return errors
+
+    assert len(asyncio.run(go())) == 10

@@ -1,0 +1,53 @@
+"""The words of a turn: mail under headers, notes bounded, nothing that is a slash command."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from settings_samples import sample
+
+from hyperhive.harness.prompt import mail_prompt, notes_prompt
+
+
+def message(**changes: Any) -> dict[str, Any]:
+    return {"id": 7, "sender": "bob", "body": "hello", "reply_to": None, "attempts": 1, **changes}
+
+
+def test_each_message_stands_under_its_header() -> None:
+    prompt = mail_prompt([message(), message(id=8, sender="system", body="two", reply_to=3, attempts=2)])
+    assert prompt == "[from bob, message 7]\nhello\n\n[from system, message 8, answers message 3, delivery 2]\ntwo"
+
+
+def test_a_body_that_looks_like_a_command_does_not_begin_the_prompt() -> None:
+    assert not mail_prompt([message(body="/compact")]).startswith("/")
+
+
+def test_notes_are_cut_at_their_bound_with_a_mark(tmp_path: Path) -> None:
+    (tmp_path / "notes.md").write_text("n" * 3000)
+    notes = {"enable": True, "maxBytes": 1024}
+    prompt = notes_prompt(sample(notes=notes), tmp_path)
+    assert prompt.count("n" * 1024) == 1 and "n" * 1025 not in prompt
+    assert "[cut here: the file is longer]" in prompt
+
+
+def test_no_notes_or_switched_off_notes_are_no_words(tmp_path: Path) -> None:
+    assert notes_prompt(sample(), tmp_path) == ""
+    (tmp_path / "notes.md").write_text("x")
+    assert notes_prompt(sample(notes={"enable": False, "maxBytes": 1024}), tmp_path) == ""
+    assert notes_prompt(sample(), tmp_path).endswith("x\n\n")
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "directory"])
+def test_notes_that_are_no_plain_file_are_not_read(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "notes.md"
+    if kind == "link":
+        (tmp_path / "secret").write_text("the operator's secret")
+        path.symlink_to(tmp_path / "secret")
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.mkdir()
+    assert notes_prompt(sample(), tmp_path) == ""
