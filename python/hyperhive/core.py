@@ -90,7 +90,7 @@ class Core:
 
     def _backend(self) -> Backend:
         if self.config.backend is not BackendKind.LOCAL:
-            raise Unavailable("this version has the local backend only; set `backend` to \"local\"")
+            raise Unavailable('this version has the local backend only; set `backend` to "local"')
         return LocalBackend(
             state_dir=self.config.state_dir,
             runtime_dir=self.config.runtime_dir,
@@ -234,7 +234,7 @@ def _lock(path: Path) -> IO[str]:
         file.seek(0)
         holder = file.read().strip() or "?"
         file.close()
-        raise Conflict(f"another core (pid {holder}) runs on {path.parent}; stop it or use another directory") from error
+        raise Conflict(f"another core (pid {holder}) runs on {path.parent}; stop it or choose another") from error
     file.truncate(0)
     file.write(f"{os.getpid()}\n")
     file.flush()

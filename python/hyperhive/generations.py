@@ -66,9 +66,7 @@ class Generations:
             raise Rejected(f"the flake evaluates to {settings.role} {settings.name!r}, not {hive.role} {hive.name!r}")
         return settings
 
-    async def build(
-        self, agent: str, commit: str, number: int, *, reason: str, proposal: int | None
-    ) -> Generation:
+    async def build(self, agent: str, commit: str, number: int, *, reason: str, proposal: int | None) -> Generation:
         """Commit the applied flake as generation `number` and evaluate it. Safe to repeat after a crash."""
         settings = await self.evaluate(agent, commit)
         hive = await self.hive_file(agent)

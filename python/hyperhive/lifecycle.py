@@ -289,7 +289,8 @@ class Hive:
         """The manager sees every agent's config repo: tell its container about the present ones."""
         for agent in await self._agents():
             if agent.role is Role.MANAGER and agent.generation:
-                await self._backend.refresh(await self._generations.applied(await self._generations.current(agent.name)))
+                current = await self._generations.current(agent.name)
+                await self._backend.refresh(await self._generations.applied(current))
 
     async def _set_desired(self, name: str, desired: str, actor: str, action: str) -> None:
         def store(connection: sqlite3.Connection) -> None:
@@ -308,7 +309,7 @@ class Hive:
                 try:
                     await asyncio.to_thread(shutil.rmtree, path)
                 except OSError as error:
-                    raise HyperhiveError(f"{path} could not be removed wholly: {error}; remove the rest by hand") from error
+                    raise HyperhiveError(f"{path} could not be removed wholly: {error}; remove the rest") from error
 
     def _publish(self, name: str, what: str) -> None:
         self._hub.publish("agent", {"name": name, "event": what, "state": str(self._backend.state(name))})

@@ -123,9 +123,7 @@ async def start(
         raise Unavailable(f"{argv[0]} cannot be run: {error.strerror}") from error
 
 
-async def _communicate(
-    process: asyncio.subprocess.Process, stdin: bytes, limit: int
-) -> tuple[bytes, bytes]:
+async def _communicate(process: asyncio.subprocess.Process, stdin: bytes, limit: int) -> tuple[bytes, bytes]:
     assert process.stdout and process.stderr
 
     async def feed(pipe: asyncio.StreamWriter | None) -> None:

@@ -22,7 +22,7 @@ from hyperhive.hub import Hub
 from hyperhive.policy.ceilings import Ceilings, violations
 from hyperhive.policy.delta import delta
 from hyperhive.policy.lint import lint
-from hyperhive.settings import Settings
+from hyperhive.settings import Role, Settings
 from hyperhive.store import agents, audit
 from hyperhive.store import generations as generation_rows
 from hyperhive.store import proposals as rows
@@ -209,18 +209,14 @@ class Proposals:
         if number is None:
             number = await self._database.read(lambda c: generation_rows.next_number(c, row.agent))
         await self._record(row.id, State.BUILDING, generation=number)
-        built = await self._generations.build(
-            row.agent, row.commit, number, reason=row.reason, proposal=row.id
-        )
+        built = await self._generations.build(row.agent, row.commit, number, reason=row.reason, proposal=row.id)
         _same_settings(row, built.settings)
         await self._record(row.id, State.ACTIVATING)
         await self._generations.activate(built)
         return await self._record(row.id, State.APPLIED)
 
     async def _record(self, proposal: int, state: State, **changes: object) -> Proposal:
-        row = await self._database.write(
-            lambda c: self._step(c, rows.get(c, proposal), state, "system", **changes)
-        )
+        row = await self._database.write(lambda c: self._step(c, rows.get(c, proposal), state, "system", **changes))
         self._announce(row)
         return row
 
@@ -251,8 +247,8 @@ class Proposals:
         body = json.dumps({name: value for name, value in result.items() if value is not None})
         receivers = {row.requester}
         if row.state is not State.REJECTED:
-            managers = await self._database.read(lambda c: [a.name for a in agents.all_agents(c) if a.role == "manager"])
-            receivers |= {"operator", *managers}
+            known = await self._database.read(agents.all_agents)
+            receivers |= {"operator", *(agent.name for agent in known if agent.role is Role.MANAGER)}
         for receiver in sorted(receivers):
             await self._tell("operator" if receiver.startswith("operator") else receiver, body)
 

@@ -193,4 +193,3 @@ def _approver(options: RunOptions) -> Approve:
 
 def _terminate(signum: int, frame: object) -> None:
     raise KeyboardInterrupt
-

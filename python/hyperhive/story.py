@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from importlib import resources
@@ -10,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from hyperhive.cli.output import clean
+from hyperhive.cli.output import clean, said
 from hyperhive.client import Client, Event
 from hyperhive.errors import Conflict
 
@@ -122,8 +121,7 @@ def lines_of(kind: str, data: dict[str, Any]) -> list[tuple[str, str]]:
     """What an event of the hive means in words: (who, what) pairs, none for those that only machines need."""
     match kind:
         case "message":
-            said = _event_words(data["body"]) if data["kind"] == "event" else shorten(data["body"])
-            return [(f"{data['sender']} → {data['recipient']}", said)]
+            return [(f"{data['sender']} → {data['recipient']}", shorten(said(data)))]
         case "proposal":
             return [(f"proposal {data['id']}", _proposal_words(data))]
         case "turn_event":
@@ -134,16 +132,6 @@ def lines_of(kind: str, data: dict[str, Any]) -> list[tuple[str, str]]:
             return [(data["name"], data["event"])]
         case _:
             return []
-
-
-def _event_words(body: str) -> str:
-    """A helper event in words: its name, then what it says."""
-    try:
-        event = json.loads(body)
-    except ValueError:
-        return shorten(body)
-    told = ", ".join(f"{name} {value}" for name, value in event.items() if name not in ("event", "commit", "log"))
-    return shorten(f"{event.get('event')}: {told}")
 
 
 def _proposal_words(data: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""A running core on a temporary directory: real SQLite, git, nix, cages and harnesses; only Claude is a shell script."""
+"""A running core on a temporary directory: real SQLite, git, nix, cages, harnesses; only Claude is a script."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ echo "0 (a stand-in)"
 """
 
 
-def config(root: Path, **changes: Any) -> CoreConfig:  # noqa: ANN401
+def config(root: Path, **changes: Any) -> CoreConfig:
     """A local core in `root`, with a claude that only says its version."""
     claude = root / "claude"
     if not claude.exists():
@@ -100,7 +100,8 @@ class Hive:
             found = await self.core.proposals.get(proposal)
             return None if found.state in moving else found
 
-        return await until(row)
+        found: Proposal = await until(row)
+        return found
 
     async def approve(self, row: Proposal) -> Proposal:
         """Approve what was checked and wait for the end of the apply."""
@@ -132,13 +133,13 @@ class Hive:
 
 
 @asynccontextmanager
-async def hive(root: Path, **changes: Any) -> AsyncIterator[Hive]:  # noqa: ANN401
+async def hive(root: Path, **changes: Any) -> AsyncIterator[Hive]:
     """A running core in `root`; the same `root` again goes on with its state."""
     async with running_core(config(root, **changes)) as core:
         yield Hive(core, root)
 
 
-async def until(condition: Callable[[], Awaitable[Any]], timeout: float = 20) -> Any:  # noqa: ANN401
+async def until(condition: Callable[[], Awaitable[Any]], timeout: float = 20) -> Any:
     """Wait until `condition` gives something true."""
     deadline = time.monotonic() + timeout
     while not (found := await condition()):

@@ -7,7 +7,7 @@ from typing import Any
 from hyperhive.settings import Settings, validate
 
 
-def sample_json(**changes: Any) -> dict[str, Any]:  # noqa: ANN401
+def sample_json(**changes: Any) -> dict[str, Any]:
     """A settings object that the schema accepts, with the named keys replaced."""
     value: dict[str, Any] = {
         "schema": 1,
@@ -27,6 +27,6 @@ def sample_json(**changes: Any) -> dict[str, Any]:  # noqa: ANN401
     return {**value, **changes}
 
 
-def sample(**changes: Any) -> Settings:  # noqa: ANN401
+def sample(**changes: Any) -> Settings:
     """The same as a Settings."""
     return validate(sample_json(**changes))

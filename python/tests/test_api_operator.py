@@ -37,7 +37,8 @@ def _raw(socket: Path, method: str, path: str, body: bytes | None) -> tuple[int,
         "r = c.getresponse(); print(json.dumps([r.status, r.read().decode()]))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script, str(socket), method, path], input=body or b"", capture_output=True, timeout=20, check=True
+        [sys.executable, "-c", script, str(socket), method, path],
+        input=body or b"", capture_output=True, timeout=20, check=True,
     )  # fmt: skip
     status, text = json.loads(done.stdout)
     return status, json.loads(text)

@@ -47,9 +47,7 @@ class Cage:
 
     def sh(self, script: str) -> subprocess.CompletedProcess[str]:
         """Run a shell script in the cage."""
-        return subprocess.run(
-            [*self.argv, "sh", "-c", script], capture_output=True, text=True, timeout=20, check=False
-        )
+        return subprocess.run([*self.argv, "sh", "-c", script], capture_output=True, text=True, timeout=20, check=False)
 
 
 def _listen(path: Path) -> socket.socket:
@@ -123,7 +121,9 @@ def test_processes_of_the_cage_see_only_each_other(cage: Cage) -> None:
 
 
 def test_managed_settings_carry_every_denial() -> None:
-    settings = sample(bash={"allow": ["git *"], "deny": ["git push *"]}, tools={"allow": ["Read"], "deny": ["WebFetch"]})
+    settings = sample(
+        bash={"allow": ["git *"], "deny": ["git push *"]}, tools={"allow": ["Read"], "deny": ["WebFetch"]}
+    )
     managed = json.loads(json.dumps(managed_settings(settings)))
     assert managed["permissions"]["deny"] == ["WebFetch", "Bash(git push *)"]
     assert managed["permissions"]["disableBypassPermissionsMode"] == "disable"
@@ -133,6 +133,9 @@ def test_the_git_identity_in_the_cage_is_the_agents(tmp_path: Path) -> None:
     settings = sample(git={"name": 'Wor"ker \\', "email": "w@hive.local"})
     write_etc(tmp_path, settings)
     shown = subprocess.run(
-        ["git", "config", "--file", str(tmp_path / "gitconfig"), "user.name"], capture_output=True, text=True, check=True
+        ["git", "config", "--file", str(tmp_path / "gitconfig"), "user.name"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert shown.stdout == 'Wor"ker \\\n'

@@ -131,7 +131,11 @@ def test_a_missing_claude_is_named_with_what_to_do(tmp_path: Path) -> None:
     Path(made.claude).unlink()
     core_json = write_json(tmp_path / "core.json", made)
     done = subprocess.run(
-        [sys.executable, "-c", MAIN, "--config", str(core_json)], capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-c", MAIN, "--config", str(core_json)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
     )
     assert done.returncode == 1
     assert done.stderr.startswith("error: ") and "Claude Code" in done.stderr

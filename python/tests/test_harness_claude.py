@@ -44,7 +44,9 @@ def test_the_model_limits_and_fallback_are_the_settings() -> None:
 
 
 def test_bash_patterns_are_rules_and_denials_are_named() -> None:
-    settings = sample(bash={"allow": ["git *", "ls"], "deny": ["git push *"]}, tools={"allow": ["Read"], "deny": ["Grep"]})
+    settings = sample(
+        bash={"allow": ["git *", "ls"], "deny": ["git push *"]}, tools={"allow": ["Read"], "deny": ["Grep"]}
+    )
     argv = command("claude", settings, FRESH)
     assert argv[argv.index("--allowedTools") + 1 :] == ["mcp__hive", "Bash(git *)", "Bash(ls)"]
     denied = argv[argv.index("--disallowedTools") + 1 : argv.index("--allowedTools")]

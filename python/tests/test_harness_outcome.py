@@ -44,7 +44,9 @@ def test_a_result_is_judged_by_its_error_and_reason(event: dict[str, Any], outco
     assert verdict(INIT, event) is outcome
 
 
-@pytest.mark.parametrize("servers", [[], [{"name": "hive", "status": "failed"}], [{"name": "x", "status": "connected"}]])
+@pytest.mark.parametrize(
+    "servers", [[], [{"name": "hive", "status": "failed"}], [{"name": "x", "status": "connected"}]]
+)
 def test_a_turn_without_the_hives_tools_is_no_turn_even_if_it_says_success(servers: list[dict[str, str]]) -> None:
     assert verdict({**INIT, "mcp_servers": servers}, result(is_error=False)) is Outcome.NO_MCP
 

@@ -88,7 +88,7 @@ def test_a_stopped_agent_stays_stopped_over_a_restart_of_the_core_and_its_mail_w
 
     async def second(made: Hive) -> None:
         async def other_answers() -> bool:
-            return (await made.view("other"))["activity"] == "idle"
+            return bool((await made.view("other"))["activity"] == "idle")
 
         await until(other_answers)
         view = await made.view("worker")

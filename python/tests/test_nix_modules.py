@@ -25,7 +25,8 @@ pytestmark = pytest.mark.skipif(NO_NIX, reason="nix is not installed")
 def _real_lib() -> Path | None:
     named = os.environ.get("HYPERHIVE_NIXPKGS_LIB")
     places = [Path(named)] if named else []
-    places += [Path(e.split("=", 1)[1], "lib") for e in os.environ.get("NIX_PATH", "").split(":") if e[:8] == "nixpkgs="]
+    entries = os.environ.get("NIX_PATH", "").split(":")
+    places += [Path(entry.removeprefix("nixpkgs="), "lib") for entry in entries if entry.startswith("nixpkgs=")]
     return next((place for place in places if (place / "default.nix").is_file()), None)
 
 
@@ -47,7 +48,7 @@ def _nix(expression: str, timeout: float = 60) -> subprocess.CompletedProcess[st
     )  # fmt: skip
 
 
-def _evaluate(expression: str) -> Any:  # noqa: ANN401
+def _evaluate(expression: str) -> Any:
     done = _nix(expression)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -57,7 +58,8 @@ def _evaluate(expression: str) -> Any:  # noqa: ANN401
 def _tests(lib: Path) -> dict[str, dict[str, Any]]:
     """Every test's value and expectation (negatives: their pattern), in one evaluation."""
     found: dict[str, dict[str, Any]] = _evaluate(
-        f"builtins.mapAttrs (_: t: if t ? fails then {{ inherit (t) fails; }} else {{ inherit (t) expected; value = t.expr; }})"
+        "builtins.mapAttrs"
+        " (_: t: if t ? fails then { inherit (t) fails; } else { inherit (t) expected; value = t.expr; })"
         f" (import {ROOT}/checks/eval {{ lib = import {lib}; }})"
     )
     return found
@@ -101,11 +103,12 @@ def test_evaluated_settings_are_valid_by_the_schema(lib: Path) -> None:
 @pytest.mark.parametrize("lib", LIBS)
 def test_option_names_and_schema_properties_are_equal(lib: Path) -> None:
     names = _evaluate(
-        f"let lib = import {lib}; tree = (lib.evalModules {{ modules = [ {ROOT}/modules/agent.nix ]; }}).options.hyperhive.agent;"
-        " walk = t: builtins.mapAttrs (_: o: if (o._type or null) == \"option\" then null else walk o) t; in walk tree"
+        f"let lib = import {lib};"
+        f" tree = (lib.evalModules {{ modules = [ {ROOT}/modules/agent.nix ]; }}).options.hyperhive.agent;"
+        ' walk = t: builtins.mapAttrs (_: o: if (o._type or null) == "option" then null else walk o) t; in walk tree'
     )
 
-    def of_schema(node: dict[str, Any]) -> Any:  # noqa: ANN401
+    def of_schema(node: dict[str, Any]) -> Any:
         if node.get("type") != "object":
             return None
         return {name: of_schema(child) for name, child in node["properties"].items()}
@@ -119,10 +122,12 @@ def test_option_names_and_schema_properties_are_equal(lib: Path) -> None:
 def test_every_option_is_described_in_full_sentences(lib: Path) -> None:
     described = _evaluate(
         f"let lib = import {lib}; evaluate = m: (lib.evalModules {{ modules = [ m ]; }}).options;"
-        ' walk = path: t: builtins.concatLists (builtins.attrValues (builtins.mapAttrs (n: o: if n == "_module" then [ ]'
+        " walk = path: t: builtins.concatLists (builtins.attrValues (builtins.mapAttrs (n: o:"
+        ' if n == "_module" then [ ]'
         ' else if (o._type or null) == "option" then [ { name = "${path}.${n}"; text = o.description or ""; } ]'
         ' else walk "${path}.${n}" o) t)); in'
-        f" walk \"\" (evaluate {ROOT}/modules/agent.nix).hyperhive ++ walk \"\" (evaluate {ROOT}/modules/options.nix).services"
+        f' walk "" (evaluate {ROOT}/modules/agent.nix).hyperhive'
+        f' ++ walk "" (evaluate {ROOT}/modules/options.nix).services'
     )
     assert len(described) > 30
     assert [option["name"] for option in described if not option["text"].strip().endswith(".")] == []
@@ -152,7 +157,7 @@ def test_nix_really_builds_the_files_of_a_guest(tmp_path: Path) -> None:
         pytest.skip("bubblewrap is not installed")
     expression = (
         f"let lib = import {STAND_IN}; tools = import {ROOT}/checks/eval/tools.nix {{ inherit lib; }};"
-        " config = tools.guest (tools.agent { }) { }; etc = config.environment.etc; in tools.pkgs.runCommand \"etc\""
+        ' config = tools.guest (tools.agent { }) { }; etc = config.environment.etc; in tools.pkgs.runCommand "etc"'
         ' { settings = etc."hyperhive/settings.json".text; managed = etc."claude-code/managed-settings.json".text; }'
         ' "mkdir -p $out; printf %s \\"$settings\\" > $out/settings.json; printf %s \\"$managed\\" > $out/managed.json"'
     )

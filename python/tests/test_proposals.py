@@ -63,9 +63,7 @@ def test_an_approved_proposal_is_applied_and_everybody_is_told(tmp_path: Path) -
         ("{ hyperhive.agent.prompt = builtins.readFile /etc/shadow; }", "/etc/shadow"),
     ],
 )
-def test_a_bad_agent_nix_is_rejected_and_only_the_requester_hears_of_it(
-    tmp_path: Path, text: str, reason: str
-) -> None:
+def test_a_bad_agent_nix_is_rejected_and_only_the_requester_hears_of_it(tmp_path: Path, text: str, reason: str) -> None:
     async def scene(made: Hive) -> None:
         await made.create("boss", Role.MANAGER)
         row = await made.propose("worker", text, "boss")

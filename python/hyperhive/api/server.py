@@ -7,6 +7,7 @@ to, and reaches the application in `scope["state"]`; no request can change it.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import socket
 import struct
@@ -16,15 +17,23 @@ from pathlib import Path
 from typing import Any
 
 from uvicorn import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from hyperhive.errors import Unavailable
 
 MAX_HEADERS = 64
 MAX_HEAD = 16 * 1024
+MAX_PIPELINE = 16
+"""Requests of one connection that wait for their turn."""
 HEAD_TIME = 10.0
+REQUEST_TIME = 75.0
+"""Seconds for a whole request, whatever the application does; the applications have tighter bounds of their own."""
+LINGER_TIME = 2.0
+"""Seconds that a client may go on sending after it has been answered already."""
 IDLE_TIME = 120
+CLOSE_TIME = 5.0
+"""Seconds that requests may take to notice that their listener is closed."""
 MAX_CONNECTIONS = 256
 _PEER = struct.Struct("3i")
 
@@ -35,20 +44,29 @@ class _Listener:
 
     config: Config
     identity: str | None
+    state: ServerState = field(default_factory=ServerState)
     connections: set[_Connection] = field(default_factory=set)
     server: asyncio.Server | None = None
 
 
 class _Connection(HttpToolsProtocol):
-    """One connection: bounded in headers and time, and sure of who is at the other end."""
+    """One connection: bounded in headers, time and overhead, and sure of who is at the other end.
 
-    def __init__(self, listener: _Listener, state: ServerState) -> None:
-        super().__init__(config=listener.config, server_state=state, app_state={"identity": listener.identity})
+    A request that comes whole in one read, as nearly all do, costs no timer. `_stage` is where the parser is: between
+    requests, in a head, or in a body.
+    """
+
+    def __init__(self, listener: _Listener) -> None:
+        super().__init__(listener.config, listener.state, {"identity": listener.identity})
         self._listener = listener
         self._timer: TimerHandle | None = None
-        self._unfinished = 0  # bytes of a head that is not complete yet
-        self._head = 0  # bytes of headers in this request
-        self._in_head = True
+        self._timer_for: tuple[int, str] | None = None
+        self._requests = 0
+        self._stage = "idle"
+        self._head = 0
+        self._body = 0  # bytes of this request's body
+        self._overhead = 0  # bytes of this request that were no body
+        self._refusal = (400, "the request is not HTTP/1.1")
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         super().connection_made(transport)
@@ -64,40 +82,75 @@ class _Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._listener.connections.discard(self)
         self._disarm()
+        self._unset_keepalive_if_required()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._in_head and self._unfinished == 0:
-            self._arm(HEAD_TIME)
+        before = self._body
         super().data_received(data)
-        self._unfinished = self._unfinished + len(data) if self._in_head else 0
-        if self._unfinished > MAX_HEAD * 4:
-            self.transport.abort()
+        if not self.transport.is_closing():
+            self._watch(len(data) - max(self._body - before, 0))
+
+    def _watch(self, overhead: int) -> None:
+        """After each read: bound what a request that is not complete yet may still cost."""
+        if self._stage == "idle" and self.cycle is not None:
+            self._disarm()
+            if self.cycle.response_complete and self.timeout_keep_alive_task is None:
+                self._arm(IDLE_TIME)  # uvicorn has stopped its own timer for bytes that began no request
+            return
+        self._overhead += overhead
+        if self._overhead > 2 * MAX_HEAD + 8 * self._body:
+            self._refuse(431, "the request's head is too large")
+        elif self._timer is None or self._timer_for != (self._requests, self._stage):
+            self._arm({"idle": IDLE_TIME, "head": HEAD_TIME, "body": REQUEST_TIME}[self._stage])
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._head = 0
-        self._in_head = True
+        self._requests += 1
+        self._stage = "head"
+        self._head = self._body = self._overhead = 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
         super().on_header(name, value)
         self._head += len(name) + len(value)
         if len(self.headers) > MAX_HEADERS or self._head > MAX_HEAD:
-            raise ValueError("too many headers")  # the parser turns it into a 400 and the connection ends
+            self._refusal = (431, f"a request has at most {MAX_HEADERS} headers and {MAX_HEAD} bytes of them")
+            raise ValueError  # the parser passes it on as its own error, and the refusal is sent
 
     def on_headers_complete(self) -> None:
-        self._in_head = False
-        self._unfinished = 0
-        self._disarm()
+        if len(self.pipeline) >= MAX_PIPELINE:
+            self._refusal = (429, f"at most {MAX_PIPELINE} requests may wait on one connection")
+            raise ValueError
+        self._stage = "body"
         super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        self._body += len(body)
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
+        self._stage = "idle"
         super().on_message_complete()
-        self._in_head = True
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._stage == "body" and not self.pipeline and not self.transport.is_closing():
+            self._arm(LINGER_TIME)
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what cannot be parsed; uvicorn's words are not ours."""
+        self._refuse(*self._refusal)
+
+    def _refuse(self, status: int, error: str) -> None:
+        body = json.dumps({"error": error, "code": "bad_input"}).encode()
+        head = f"content-type: application/json\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        self.transport.write(STATUS_LINE[status] + head.encode() + body)
+        self.transport.close()
 
     def _arm(self, seconds: float) -> None:
         self._disarm()
         self._timer = self.loop.call_later(seconds, self._expire)
+        self._timer_for = (self._requests, self._stage)
 
     def _disarm(self) -> None:
         if self._timer is not None:
@@ -113,40 +166,56 @@ class Servers:
     """The listening sockets of the core."""
 
     def __init__(self) -> None:
-        self._state = ServerState()
         self._listeners: dict[Path, _Listener] = {}
 
-    async def listen(self, path: Path, app: Any, *, identity: str | None, mode: int) -> None:  # noqa: ANN401
+    async def listen(self, path: Path, app: Any, *, identity: str | None, mode: int) -> None:  # noqa: ANN401  (ASGI)
         """Serve the ASGI application on a unix socket at `path` with that file mode; a stale socket is replaced.
 
         Raises Unavailable if the path is too long for a socket or cannot be bound.
         """
         config = Config(
-            app, http="httptools", ws="none", lifespan="off", log_config=None, access_log=False,
+            app,
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
             timeout_keep_alive=IDLE_TIME,
-        )  # fmt: skip
+        )
         config.load()
         listener = _Listener(config, identity)
-        server = await asyncio.get_running_loop().create_unix_server(
-            lambda: _Connection(listener, self._state), sock=bind(path, mode), backlog=128
+        listener.server = await asyncio.get_running_loop().create_unix_server(
+            lambda: _Connection(listener), sock=bind(path, mode), backlog=128
         )
-        listener.server = server
         self._listeners[path] = listener
 
     async def close(self, path: Path) -> None:
-        """Stop serving there, end the connections and remove the socket."""
+        """Stop serving there, end the connections and their requests, and remove the socket."""
         listener = self._listeners.pop(path, None)
         if listener is None or listener.server is None:
             return
         listener.server.close()
         for connection in tuple(listener.connections):
             connection.transport.abort()
+        await _end(listener.state.tasks)
         path.unlink(missing_ok=True)
 
     async def close_all(self) -> None:
         """The same for every socket."""
         for path in tuple(self._listeners):
             await self.close(path)
+
+
+async def _end(tasks: set[asyncio.Task[None]]) -> None:
+    """Let the requests of a closed listener end by themselves, or end them; never the one that asks for it."""
+    others = tasks - {asyncio.current_task()}
+    if not others:
+        return
+    _, late = await asyncio.wait(others, timeout=CLOSE_TIME)
+    for task in late:
+        task.cancel()
+    await asyncio.gather(*late, return_exceptions=True)
 
 
 def bind(path: Path, mode: int) -> socket.socket:

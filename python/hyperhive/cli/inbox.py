@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from hyperhive.cli.common import AsJson, Body, Limit, MessageId, client, text_of
-from hyperhive.cli.output import ago, block, fields, print_json, table
+from hyperhive.cli.output import ago, block, event_of, fields, print_json, said, table
 from hyperhive.errors import NotFound
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False, invoke_without_command=True)
@@ -38,27 +38,8 @@ def list_messages(ctx: typer.Context, all_: Everything = False, limit: Limit = 1
 
 def _row(message: dict[str, Any]) -> list[object]:
     read = "replied" if message["replied"] else "yes" if message["read_at"] else "no"
-    first = _words(message).strip().split("\n", 1)[0]
+    first = said(message).strip().split("\n", 1)[0]
     return [message["id"], message["sender"], message["kind"], ago(message["sent_at"]), read, first]
-
-
-def _words(message: dict[str, Any]) -> str:
-    """The text; a helper event (JSON from the core) in words, without the parts that only programs read."""
-    event = _event(message)
-    if event is None:
-        return str(message["body"])
-    told = ", ".join(f"{name} {value}" for name, value in event.items() if name not in ("event", "commit", "log"))
-    return f"{event.get('event')}: {told}"
-
-
-def _event(message: dict[str, Any]) -> dict[str, Any] | None:
-    if message["kind"] != "event":
-        return None
-    try:
-        event = json.loads(message["body"])
-    except ValueError:
-        return None
-    return event if isinstance(event, dict) else None
 
 
 @app.command()
@@ -73,7 +54,7 @@ def show(ctx: typer.Context, message: MessageId, as_json: AsJson = False) -> Non
     else:
         fields([("from", found["sender"]), ("sent", ago(found["sent_at"])), ("answers", found["reply_to"])])
         print()
-        event = _event(found)
+        event = event_of(found)
         print(block(found["body"] if event is None else json.dumps(event, indent=2, ensure_ascii=False)))
     core.mark_read(message)
 

@@ -11,7 +11,7 @@ import shutil
 import sys
 import time
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -133,3 +133,23 @@ def _json_member(name: str, value: Any) -> Any:  # noqa: ANN401
     if name in _TIMES and isinstance(value, int | float):
         return iso(value)
     return _with_iso_times(value)
+
+
+def event_of(message: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The helper event that a message carries, None for mail."""
+    if message["kind"] != "event":
+        return None
+    try:
+        event = json.loads(message["body"])
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) else None
+
+
+def said(message: Mapping[str, Any]) -> str:
+    """The text of a message; a helper event in words, without what only programs read."""
+    event = event_of(message)
+    if event is None:
+        return str(message["body"])
+    told = ", ".join(f"{name} {value}" for name, value in event.items() if name not in ("event", "commit", "log"))
+    return f"{event.get('event')}: {told}"

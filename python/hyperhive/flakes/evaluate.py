@@ -81,6 +81,8 @@ class Evaluator:
                 f"{_FLAKE}/nixpkgs-lib": self.lib,
                 "/applied": candidate.resolve(),
             },
+            # nix copies the host's flake into its store each time, and more than half of nixpkgs' lib are its tests
+            hidden=(f"{_FLAKE}/nixpkgs-lib/tests",) if (self.lib / "tests").is_dir() else (),
             environment={"HOME": "/tmp", "NIX_CONF_DIR": "/nowhere", "GC_MARKERS": "1"},  # noqa: S108
             system=self.system,
         )

@@ -33,6 +33,8 @@ class Limits:
 class Sandbox:
     """One kind of sandbox. `binds` maps a path inside to the host's path, read-only; `system` holds its /usr.
 
+    `hidden` directories inside are covered by empty ones.
+
     `owner` is (uid, gid) when a root core must run the program as somebody else: then root makes the mounts,
     since the owner may not be able to reach them, and the program starts without any privilege.
     """
@@ -40,6 +42,7 @@ class Sandbox:
     limits: Limits
     binds: Mapping[str, Path]
     environment: Mapping[str, str] = field(default_factory=dict)
+    hidden: tuple[str, ...] = ()
     system: Path = Path("/")
     owner: tuple[int, int] | None = None
 
@@ -55,6 +58,8 @@ class Sandbox:
         argv += ["--proc", "/proc", "--dev", "/dev", "--size", str(limits.scratch), "--tmpfs", "/tmp"]  # noqa: S108
         for inside, outside in self.binds.items():
             argv += ["--ro-bind", str(outside), inside]
+        for inside in self.hidden:
+            argv += ["--size", "4096", "--tmpfs", inside]
         argv += ["--remount-ro", "/", "--chdir", "/tmp", "--clearenv"]  # noqa: S108
         for name, value in self.environment.items():
             argv += ["--setenv", name, value]

@@ -33,9 +33,7 @@ class HarnessClient:
         self._timeout = timeout
         self._connection: _UnixConnection | None = None
 
-    def recv(
-        self, wait: float, *, most: int = 20, lease: float, restarted: bool = False
-    ) -> list[dict[str, Any]]:
+    def recv(self, wait: float, *, most: int = 20, lease: float, restarted: bool = False) -> list[dict[str, Any]]:
         """Lease a batch of messages (for `lease` seconds), waiting at most `wait` seconds for the first.
 
         `restarted` ends the leases that this agent's harness held before: nobody works on them any more.

@@ -1,4 +1,4 @@
-"""One turn: one Claude Code process in a cage, from the prompt to the verdict; its events are handed on as they come."""
+"""One turn: one Claude Code process in a cage, from the prompt to the verdict; its events are handed on at once."""
 
 from __future__ import annotations
 

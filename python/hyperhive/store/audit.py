@@ -43,8 +43,9 @@ def entries(
         " AND (?2 IS NULL OR at >= ?2) ORDER BY id DESC LIMIT ?3",
         (agent, since, limit),
     ).fetchall()
-    return [_entry(*row) for row in reversed(rows)]
+    return [_entry(row) for row in reversed(rows)]
 
 
-def _entry(number: int, at: float, actor: str, action: str, subject: str, detail: str) -> Entry:
-    return Entry(number, at, actor, action, subject, json.loads(detail))
+def _entry(row: tuple[Any, ...]) -> Entry:
+    values = dict(zip(Entry.__dataclass_fields__, row, strict=True))
+    return Entry(**{**values, "detail": json.loads(values["detail"])})

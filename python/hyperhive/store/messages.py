@@ -212,7 +212,7 @@ def prune(connection: sqlite3.Connection, recipient: str, *, before: float, max_
     number = min(max(count - max_rows, old), limit)
     connection.execute(
         "DELETE FROM messages WHERE id IN"
-        f" (SELECT id FROM messages WHERE {delivered} ORDER BY delivered_at, id LIMIT ?)",  # noqa: S608
+        f" (SELECT id FROM messages WHERE {delivered} ORDER BY delivered_at, id LIMIT ?)",
         (recipient, number),
     )
     return int(number)

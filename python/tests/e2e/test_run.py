@@ -122,7 +122,8 @@ def test_a_missing_program_is_one_clear_line(tmp_path: Path, missing: str, advic
 
 def test_a_second_hive_on_the_same_state_is_refused_and_the_first_goes_on(tmp_path: Path) -> None:
     first = subprocess.Popen(
-        [word for word in command(tmp_path / "hive", "--yes") if word != "--once"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=clean_environment()
+        [word for word in command(tmp_path / "hive", "--yes") if word != "--once"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=clean_environment(),
     )  # fmt: skip
     assert first.stdout
     try:

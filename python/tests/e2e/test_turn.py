@@ -6,8 +6,8 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from e2e.turn_rig import LACKING, rig
 
+from e2e.turn_rig import LACKING, rig
 from hyperhive.rehearsal.script import Step
 from hyperhive.store import messages
 

@@ -1,4 +1,4 @@
-"""The parts of a turn, put together without proposals: broker, sockets, gateway, MCP, local backend, rehearsal model."""
+"""The parts of a turn, without proposals: broker, sockets, gateway, MCP, local backend, rehearsal model."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def _delivered(connection: Any, message: int) -> bool:
 
 
 def _turn_of(connection: Any, message: int) -> dict[str, Any]:
-    cursor = connection.execute("SELECT * FROM turns WHERE message_ids LIKE ? ORDER BY id DESC LIMIT 1", (f"%{message}%",))
+    cursor = connection.execute("SELECT * FROM turns WHERE message_ids LIKE ? ORDER BY id DESC", (f"%{message}%",))
     names = [column[0] for column in cursor.description]
     return dict(zip(names, cursor.fetchone(), strict=True))
 
@@ -132,8 +132,10 @@ def _turn_of(connection: Any, message: int) -> dict[str, Any]:
 async def rig(root: Path, **changes: Any) -> AsyncIterator[Rig]:
     """A started rig; the agent's settings are the sample's with `changes`."""
     settings = sample(**changes)
-    model = subprocess.Popen(
-        [sys.executable, "-m", "hyperhive.rehearsal"], stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": "python"}
+    model = subprocess.Popen(  # noqa: ASYNC220  (before anything else runs)
+        [sys.executable, "-m", "hyperhive.rehearsal"],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": "python"},
     )
     assert model.stdout
     port = json.loads(model.stdout.readline())["port"]
