@@ -14,11 +14,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.row import Row
+
+if TYPE_CHECKING:  # the clients' process must not pay for the core's imports
+    from hyperhive.broker import Broker
+    from hyperhive.hub import Hub
+    from hyperhive.store.database import Database
 
 AGENTS = 100
 SECONDS = 2.0
@@ -43,7 +49,13 @@ def measure() -> list[Row]:
         ratio = load["rate"] / bare
         rows += [
             Row(f"durable sends, {clients} at a time", load["rate"], "sends/s", "", True),
-            Row(f"durable sends, {clients} at a time / bare loop", ratio, "ratio", "≥ 1.0" * goal, not goal or ratio >= 1),
+            Row(
+                f"durable sends, {clients} at a time / bare loop",
+                ratio,
+                "ratio",
+                "≥ 1.0" * goal,
+                not goal or ratio >= 1,
+            ),
         ]
     return [
         *rows,
@@ -97,23 +109,41 @@ def _agent(number: int) -> str:
 # The core's process
 
 
+@dataclass(frozen=True)
+class _Mail:
+    """hyperhive.api.harness.HarnessCore without the rest of a core."""
+
+    broker: Broker
+    database: Database
+    hub: Hub
+
+    async def heartbeat(self, agent: str, generation: int, state: str, pid: int) -> None:
+        """Nobody waits for it here."""
+
+
 async def _serve(root: Path) -> None:
     """What a core has for its agents, with all of a core's imports: the mail, and three sockets an agent."""
-    from hyperhive import core  # noqa: PLC0415  (the clients must not pay for these)
+    import hyperhive.core  # noqa: F401, PLC0415
     from hyperhive.api.harness import create_harness_app  # noqa: PLC0415
-    from hyperhive.broker import BrokerLimits  # noqa: PLC0415
-    from hyperhive.settings import Role  # noqa: PLC0415
-    from hyperhive.store import agents  # noqa: PLC0415
+    from hyperhive.api.mcp import McpListener  # noqa: PLC0415
+    from hyperhive.api.mcp_tools import HiveTools  # noqa: PLC0415
+    from hyperhive.api.server import Servers  # noqa: PLC0415
+    from hyperhive.broker import Broker, BrokerLimits  # noqa: PLC0415
+    from hyperhive.gateway.model import create_model_app  # noqa: PLC0415
+    from hyperhive.gateway.upstream import ModelApi  # noqa: PLC0415
+    from hyperhive.hub import Hub  # noqa: PLC0415
+    from hyperhive.store.database import Database  # noqa: PLC0415
 
-    async def record(agent: str, model: str, input_tokens: int, output_tokens: int) -> None: ...
+    async def record(agent: str, model: str, input_tokens: int, output_tokens: int) -> None:
+        """No request comes here."""
 
-    database = await core.Database.open(root / "hive.db")
-    mail = _Mail(database, core.Hub(), BrokerLimits(edge_burst=10**9))
+    database, hub = await Database.open(root / "hive.db"), Hub()
+    mail = _Mail(Broker(database, hub, BrokerLimits(edge_burst=10**9)), database, hub)
     harness = create_harness_app(mail)
-    model = core.create_model_app(core.ModelApi("http://127.0.0.1:9", key=lambda: None), record)
-    servers, mcp = core.Servers(), core.McpListener(core.HiveTools(mail.broker, None))  # type: ignore[arg-type]
+    model = create_model_app(ModelApi("http://127.0.0.1:9", key=lambda: None), record)
+    servers, mcp = Servers(), McpListener(HiveTools(mail.broker, None))  # type: ignore[arg-type]  # nobody calls it
+    await database.write(_create_agents)
     for name in map(_agent, range(AGENTS)):
-        await database.write(lambda c, name=name: agents.create(c, name, Role.AGENT))  # type: ignore[misc]
         (root / name).mkdir()
         await servers.listen(root / name / "harness.sock", harness, identity=name, mode=0o600)
         await servers.listen(root / name / "model.sock", model, identity=name, mode=0o600)
@@ -122,17 +152,12 @@ async def _serve(root: Path) -> None:
     await asyncio.Event().wait()
 
 
-class _Mail:
-    """hyperhive.api.harness.HarnessCore without the rest of a core."""
+def _create_agents(connection: sqlite3.Connection) -> None:
+    from hyperhive.settings import Role  # noqa: PLC0415
+    from hyperhive.store import agents  # noqa: PLC0415
 
-    def __init__(self, database: Any, hub: Any, limits: Any) -> None:  # noqa: ANN401  (imported late, see _serve)
-        from hyperhive.broker import Broker  # noqa: PLC0415
-
-        self.database, self.hub = database, hub
-        self.broker = Broker(database, hub, limits)
-
-    async def heartbeat(self, agent: str, generation: int, state: str, pid: int) -> None:
-        """Nobody waits for it here."""
+    for name in map(_agent, range(AGENTS)):
+        agents.create(connection, name, Role.AGENT)
 
 
 # The clients' process

@@ -11,6 +11,8 @@ import time
 from collections.abc import Awaitable
 from pathlib import Path
 
+import uvloop
+
 from bench.row import Row
 from hyperhive.flakes.applied import HiveFile, render
 from hyperhive.flakes.config import create_config
@@ -47,7 +49,7 @@ BARE = """\
 def measure() -> list[Row]:
     """Run both and compare (about 5 s). nixpkgs' lib is the host's: $HYPERHIVE_NIXPKGS_LIB, NIX_PATH, stand-in."""
     with tempfile.TemporaryDirectory(prefix="hive-bench-") as name:
-        return asyncio.run(_measure(Path(name)))
+        return uvloop.run(_measure(Path(name)))  # as the core does
 
 
 async def _measure(root: Path) -> list[Row]:

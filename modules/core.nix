@@ -44,6 +44,11 @@ in
         pkgs.bubblewrap
         pkgs.util-linux
       ];
+      # What proposals are evaluated with: these modules and nixpkgs' lib.
+      environment = {
+        HYPERHIVE_FLAKE = toString ../.;
+        HYPERHIVE_NIXPKGS_LIB = "${pkgs.path}/lib";
+      };
       serviceConfig = {
         ExecStart = "${cfg.package}/bin/hive-c0re --config /etc/hyperhive/core.json";
         LoadCredential = lib.optional (cfg.modelApi.keyFile != null) "model-key:${cfg.modelApi.keyFile}";

@@ -84,6 +84,21 @@ in
     };
   };
 
+  "the core knows what proposals are evaluated with" = {
+    expr =
+      let
+        inherit ((hive { }).systemd.services.hive-c0re) environment;
+      in
+      [
+        (builtins.pathExists (environment.HYPERHIVE_FLAKE + "/modules/lib/host-flake/flake.nix"))
+        environment.HYPERHIVE_NIXPKGS_LIB
+      ];
+    expected = [
+      true
+      "/stand-in/for/nixpkgs/lib"
+    ];
+  };
+
   "no key, no credential" = {
     expr = (unit { }).LoadCredential;
     expected = [ ];

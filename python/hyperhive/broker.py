@@ -81,7 +81,8 @@ class Broker:
     def _announce(self, stored: Sequence[Message]) -> None:
         """Tell the hub of new messages, and wake those who wait for them."""
         for message in stored:
-            self._hub.publish("message", message.view())
+            if self._hub.heard:
+                self._hub.publish("message", message.view())
             if message.dead_at is None:
                 self._wake(message.recipient)
 
@@ -140,13 +141,12 @@ class Broker:
             answered = messages.get(connection, draft.reply_to)
             if draft.sender not in (answered.recipient, answered.sender):
                 raise NotFound(f"there is no message {draft.reply_to}")
+            chain, hops = answered.chain or answered.id, answered.hops
+        elif (in_work := messages.in_work(connection, draft.sender)) is not None:
+            chain, hops = in_work
         else:
-            at_work = messages.leased(connection, draft.sender)
-            if not at_work:
-                return draft
-            answered = at_work[0]
-        hops = 0 if draft.sender == OPERATOR else answered.hops + 1
-        return replace(draft, chain=answered.chain or answered.id, hops=hops)
+            return draft
+        return replace(draft, chain=chain, hops=0 if draft.sender == OPERATOR else hops + 1)
 
     async def recv(
         self, recipient: str, *, max_messages: int = 20, wait: float = 0.0, lease: float = 2100.0

@@ -297,13 +297,14 @@ def _reader(stream: socket.socket, response: http.client.HTTPResponse) -> Iterat
         news.put(None)
 
     thread = threading.Thread(target=read, name="events", daemon=True)
-    thread.start()
     try:
+        thread.start()
         yield news
-    finally:
+    finally:  # also of a Ctrl-C while the thread starts: one that reads on would abort the interpreter's exit
         with suppress(OSError):  # the other side has closed it already
             stream.shutdown(socket.SHUT_RDWR)
-        thread.join()
+        if thread.is_alive():
+            thread.join()
         response.close()
 
 

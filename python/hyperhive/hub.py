@@ -51,6 +51,11 @@ class Hub:
     def __init__(self) -> None:
         self._subscriptions: set[Subscription] = set()
 
+    @property
+    def heard(self) -> bool:
+        """Whether anybody listens; if not, there is no need to make the data."""
+        return bool(self._subscriptions)
+
     def publish(self, kind: str, data: dict[str, Any]) -> None:
         """Tell all listeners; one that has QUEUE events waiting is dropped."""
         event = Event(kind, data)

@@ -1,11 +1,11 @@
 """The only door to subprocess: argv lists, a deadline, bounded output, one kind of error.
 
-Standard library only, since the harness uses it too.
+Standard library only, since the harness uses it too; that one takes Popen alone, so asyncio (5 MB) is imported where
+it is used.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import shutil
@@ -13,12 +13,17 @@ import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING
 
 from hyperhive.errors import HyperhiveError, Unavailable
+
+if TYPE_CHECKING:
+    import asyncio
 
 Popen = subprocess.Popen
 PIPE = subprocess.PIPE
 DEVNULL = subprocess.DEVNULL
+TimeoutExpired = subprocess.TimeoutExpired
 
 
 @dataclass(frozen=True)
@@ -81,31 +86,45 @@ async def run(
     `timeout` is in seconds; on timeout, on output over `max_output` bytes and on cancellation the whole process
     group is killed. Raises Unavailable (program missing), ProcessTimeout, ProcessFailed (only with `check`).
     """
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *argv,
-            stdin=PIPE if stdin else DEVNULL,
-            stdout=PIPE,
-            stderr=PIPE,
-            cwd=cwd,
-            env=None if env is None else dict(env),
-            start_new_session=True,
-        )
-    except FileNotFoundError as error:
-        raise Unavailable(f"{argv[0]} cannot be run: {error.strerror}") from error
+    import asyncio  # noqa: PLC0415
+
+    process = _spawn(argv, stdin, cwd, env)
     try:
         async with asyncio.timeout(timeout):
-            out, err = await _communicate(process, stdin, max_output)
+            out, err = await _output(process, max_output)
     except TimeoutError as error:
         raise ProcessTimeout(f"{argv[0]} did not finish within {timeout:g} s") from error
-    finally:
-        if process.returncode is None:
-            _kill_group(process.pid)
-            await process.wait()
-    result = Result(tuple(argv), process.returncode or 0, out, err)
+    finally:  # its pid stays its own until it is waited for, so this cannot hit another group
+        _kill_group(process.pid)
+        process.wait()
+    result = Result(tuple(argv), process.returncode, out, err)
     if check and result.returncode != 0:
         raise ProcessFailed(result)
     return result
+
+
+def _spawn(
+    argv: Sequence[str], stdin: bytes, cwd: str | None, env: Mapping[str, str] | None
+) -> subprocess.Popen[bytes]:
+    """Start a process that reads `stdin` from a file in memory.
+
+    Popen forks without copying (vfork): 1 ms, where uvloop's own way takes 5 ms in a core of usual size.
+    """
+    with os.fdopen(os.memfd_create("stdin"), "w+b") as file:
+        file.write(stdin)
+        file.seek(0)
+        try:
+            return subprocess.Popen(
+                argv,
+                stdin=file,
+                stdout=PIPE,
+                stderr=PIPE,
+                cwd=cwd,
+                env=None if env is None else dict(env),
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise Unavailable(f"{argv[0]} cannot be run: {error.strerror}") from error
 
 
 async def start(
@@ -115,6 +134,8 @@ async def start(
 
     Raises Unavailable if the program cannot be run.
     """
+    import asyncio  # noqa: PLC0415
+
     try:
         return await asyncio.create_subprocess_exec(
             *argv, stdin=stdin, stdout=output, stderr=output, env=dict(env), start_new_session=True
@@ -123,36 +144,57 @@ async def start(
         raise Unavailable(f"{argv[0]} cannot be run: {error.strerror}") from error
 
 
-async def _communicate(process: asyncio.subprocess.Process, stdin: bytes, limit: int) -> tuple[bytes, bytes]:
+async def _output(process: subprocess.Popen[bytes], limit: int) -> tuple[bytes, bytes]:
+    """What a process prints until it has ended; it is killed when one stream is over `limit` bytes."""
+    import asyncio  # noqa: PLC0415
+
     assert process.stdout and process.stderr
-
-    async def feed(pipe: asyncio.StreamWriter | None) -> None:
-        if pipe is None:
-            return
-        try:
-            pipe.write(stdin)
-            await pipe.drain()
-            pipe.close()
-        except (BrokenPipeError, ConnectionResetError, RuntimeError):
-            pass  # the process ended without reading (uvloop: RuntimeError): its exit code tells
-
-    async def read(pipe: asyncio.StreamReader) -> bytes:
-        chunks: list[bytes] = []
-        size = 0
-        while chunk := await pipe.read(65536):
-            size += len(chunk)
-            if size <= limit:
-                chunks.append(chunk)
-            else:  # read on to the end, or the pipe's transport would never be closed
-                _kill_group(process.pid)
-        return b"".join(chunks)
-
     async with asyncio.TaskGroup() as group:
-        group.create_task(feed(process.stdin))
-        out = group.create_task(read(process.stdout))
-        err = group.create_task(read(process.stderr))
-    await process.wait()
+        out = group.create_task(_read(process.stdout, limit, process.pid))
+        err = group.create_task(_read(process.stderr, limit, process.pid))
+        group.create_task(_ended(process.pid))
     return out.result(), err.result()
+
+
+async def _read(pipe: IO[bytes], limit: int, pid: int) -> bytes:
+    import asyncio  # noqa: PLC0415
+
+    reader = asyncio.StreamReader()
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), pipe
+    )
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        while chunk := await reader.read(65536):
+            size += len(chunk)
+            if size > limit:
+                _kill_group(pid)
+                break
+            chunks.append(chunk)
+    finally:
+        transport.close()
+    return b"".join(chunks)
+
+
+async def _ended(pid: int) -> None:
+    """Wait until a child has ended, without reaping it."""
+    import asyncio  # noqa: PLC0415
+
+    loop = asyncio.get_running_loop()
+    descriptor = os.pidfd_open(pid)
+    ended: asyncio.Future[None] = loop.create_future()
+    loop.add_reader(descriptor, _resolve, ended)
+    try:
+        await ended
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 def _kill_group(pid: int) -> None:

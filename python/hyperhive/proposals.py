@@ -166,7 +166,7 @@ class Proposals:
         if broken := violations(settings, self._policy):
             raise Rejected("; ".join(broken))
         base = await self._current(row.agent, agent.generation)
-        nixos = await self._nixos_change(row.agent, base.commit if base else None, commit)
+        nixos = await repository.guest_change(base.commit if base else None, commit)
         changes = [change.to_json() for change in delta(base.settings if base else None, settings, nixos_changed=nixos)]
         return {
             "commit": commit,
@@ -183,13 +183,6 @@ class Proposals:
         if number == 0:
             return None
         return await self._database.read(lambda c: generation_rows.get(c, agent, number))
-
-    async def _nixos_change(self, agent: str, old: str | None, new: str) -> str | None:
-        """The text of the new nixos.nix if the guest's NixOS configuration changes."""
-        repository = self._generations.repository(agent)
-        before = await repository.file(old, "nixos.nix") if old else None
-        after = await repository.file(new, "nixos.nix")
-        return None if before == after else (after or b"").decode(errors="replace")
 
     async def _apply(self, proposal: int) -> None:
         """approved → building → activating → applied, or failed with the previous generation running again."""

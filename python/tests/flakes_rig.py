@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from hyperhive.errors import HyperhiveError
 from hyperhive.flakes.applied import HiveFile, render
 from hyperhive.flakes.evaluate import Evaluator, default_evaluator
 from hyperhive.flakes.repository import AppliedRepository
@@ -142,3 +143,13 @@ class Applied:
 
 def _names(directory: Path) -> list[str]:
     return sorted(path.name for path in directory.iterdir())
+
+
+def refusal(applied: Applied, config: Config, commit: str) -> HyperhiveError:
+    """Why that commit is not taken; nothing may have changed then, here or in the agent's repository."""
+    before = sorted(config.path.rglob("*"))
+    with applied.unchanged(), pytest.raises(HyperhiveError) as caught:
+        applied.fetch(config.path, commit)
+    assert sorted(config.path.rglob("*")) == before
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 600, str(caught.value)
+    return caught.value

@@ -196,9 +196,9 @@ def test_nothing_is_left_of_an_evaluation(
 
 
 def test_settings_are_the_same_with_nixpkgs_own_lib(evaluator: Evaluator, tmp_path: Path) -> None:
-    named = os.environ.get("HYPERHIVE_TEST_NIXPKGS_LIB")
+    named = os.environ.get("HYPERHIVE_NIXPKGS_LIB")
     if not named:
-        pytest.skip("no nixpkgs lib: set HYPERHIVE_TEST_NIXPKGS_LIB")
+        pytest.skip("no nixpkgs lib: set HYPERHIVE_NIXPKGS_LIB")
     directory = candidate(tmp_path, '{ hyperhive.agent.bash.allow = [ "ls *" ]; }')
     real = replace(evaluator, lib=Path(named))
     assert wait(real.evaluate(directory)) == wait(evaluator.evaluate(directory))

@@ -258,6 +258,31 @@ def test_a_diff_of_a_commit_that_is_not_here_is_refused(applied: Applied, two: t
         wait(applied.repository.diff(two[0], "1" * 40))
 
 
+def test_the_guest_s_configuration_changes_with_nixos_nix_and_what_it_may_import(
+    applied: Applied, config: Config
+) -> None:
+    def change(old: str | None, new: str) -> str | None:
+        return wait(applied.repository.guest_change(old, new))
+
+    commits = [
+        config.commit(files)
+        for files in (
+            {"agent.nix": PLAIN, "a.nix": "1"},
+            {"a.nix": "2"},
+            {"nixos.nix": "{ imports = [ ./a.nix ]; }\n"},
+            {"agent.nix": "{ } # 2"},
+            {"a.nix": "3"},
+        )
+    ]
+    for number, commit in enumerate(commits):
+        applied.fetch(config.path, commit, number)
+    nixos = "{ imports = [ ./a.nix ]; }\n"
+    pairs = zip([None, *commits], commits, strict=False)
+    assert [change(old, new) for old, new in pairs] == [None, None, nixos, None, f"{nixos}# a.nix changes too\n"]
+    assert change(commits[2], commits[1]) == ""
+    assert change(None, commits[2]) == f"{nixos}# a.nix changes too\n"
+
+
 def test_a_hook_or_a_configuration_of_the_operator_s_own_git_is_not_used(
     applied: Applied, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

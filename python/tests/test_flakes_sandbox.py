@@ -51,6 +51,13 @@ def test_nothing_can_be_written_but_a_little_scratch_space(tmp_path: Path) -> No
     assert [path.name for path in tmp_path.iterdir()] == ["file"] and (tmp_path / "file").read_text() == "old"
 
 
+def test_a_hidden_directory_is_empty(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub/file").touch()
+    assert inside("ls /bound/sub", Sandbox(LIMITS, {"/bound": tmp_path})).text == "file"
+    assert inside("ls /bound/sub", Sandbox(LIMITS, {"/bound": tmp_path}, hidden=("/bound/sub",))).text == ""
+
+
 def test_there_is_no_network_but_loopback() -> None:
     assert inside("cat /proc/net/dev | grep -c :").text == "1"
 

@@ -1,11 +1,14 @@
-"""The rehearsal model: the Messages API's shapes, scripts in prompts, and the play of `make run`."""
+"""The rehearsal model: the Messages API's shapes, scripts in prompts, and what it does with bad clients."""
 
 from __future__ import annotations
 
 import http.client
 import json
+import socket
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -79,44 +82,94 @@ def test_other_requests_get_what_the_api_would_say(port: int, body: bytes, path:
     assert post(port, body, path)[0] == status
 
 
+@pytest.mark.parametrize("body", [b"[]", b"null", b"7", b'"x"', b"\xff"])
+def test_a_body_that_is_no_object_is_refused(port: int, body: bytes) -> None:
+    assert post(port, body)[0] == 400
+
+
+@pytest.mark.parametrize("length", ["x", "-1", str(1 << 40)])
+def test_a_length_that_cannot_be_is_refused_at_once(port: int, length: str) -> None:
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(f"POST /v1/messages HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n".encode())
+        assert connection.makefile("rb").readline() == b"HTTP/1.1 413 Request Entity Too Large\r\n"
+
+
+@pytest.mark.parametrize("script", ["e30=", "W10=", "WzFd", "no-base64", "AAAA"])
+def test_a_mark_without_a_list_of_steps_is_only_text(script: str) -> None:
+    assert scripted_step([{"role": "user", "content": f"REHEARSE:{script}"}]) is None
+
+
+def test_somebody_asks_whether_anybody_is_there(port: int) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("HEAD", "/")
+    response = connection.getresponse()
+    assert (response.status, response.read()) == (200, b"")
+    connection.request("GET", "/v1/models")
+    assert connection.getresponse().status == 404
+    connection.close()
+
+
+def test_the_steps_keys_shape_the_answer(port: int) -> None:
+    step = {
+        "thinking": "hm",
+        "text": "so",
+        "tools": [{"tool": "Read", "input": {"file_path": "/a"}}, {"tool": "Bash"}],
+        "usage": {"input_tokens": 199_000},
+    }
+    message = json.loads(post(port, asks(marked([step])))[1])
+    assert [block["type"] for block in message["content"]] == ["thinking", "text", "tool_use", "tool_use"]
+    assert message["content"][2]["id"] != message["content"][3]["id"]
+    assert message["usage"]["input_tokens"] == 199_000
+    assert json.loads(post(port, asks(marked([{"text": "no", "stop": "refusal"}])))[1])["stop_reason"] == "refusal"
+
+
+def test_a_cut_stream_ends_after_its_first_event(port: int) -> None:
+    with pytest.raises(http.client.IncompleteRead) as cut:
+        post(port, asks(marked([{"text": "never whole", "cut": True}]), stream=True))
+    assert b"message_start" in cut.value.partial
+    assert b"content_block" not in cut.value.partial
+
+
+def test_an_errors_headers_are_sent(port: int) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    step = {"status": 429, "headers": {"retry-after": "3600"}}
+    connection.request("POST", "/v1/messages", json.dumps(asks(marked([step]))))
+    response = connection.getresponse()
+    assert (response.status, response.headers["retry-after"]) == (429, "3600")
+    response.read()
+    connection.close()
+
+
+def test_a_slow_answer_holds_up_nobody_else(port: int) -> None:
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as slow:
+        body = json.dumps(asks(marked([{"hang": 2}]))).encode()
+        slow.sendall(b"POST /v1/messages HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))
+        with ThreadPoolExecutor(20) as pool:
+            answers = list(pool.map(lambda n: post(port, asks(marked([{"text": str(n)}]))), range(20)))
+        texts = [json.loads(body)["content"][0]["text"] for _, body in answers]
+        assert texts == [str(number) for number in range(20)]
+        slow.setblocking(False)
+        with pytest.raises(BlockingIOError):  # it hangs still
+            slow.recv(1)
+        slow.setblocking(True)
+        assert slow.recv(1) == b""
+
+
+def test_a_client_that_goes_away_is_nothing_to_talk_about(port: int, capsys: pytest.CaptureFixture[str]) -> None:
+    body = json.dumps(asks(marked([{"delay": 0.2, "text": "x" * 1_000_000}]), stream=True)).encode()
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as hasty:
+        hasty.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        hasty.sendall(b"POST /v1/messages HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))
+    deadline = time.monotonic() + 10
+    while any(
+        thread.name.startswith("Thread") and "process_request" in thread.name for thread in threading.enumerate()
+    ):
+        assert time.monotonic() < deadline
+    assert post(port, asks("hi"))[0] == 200
+    assert "Traceback" not in capsys.readouterr().err
+
+
 def test_a_scripted_error_is_an_http_error(port: int) -> None:
     step = {"status": 529, "error": {"type": "overloaded_error", "message": "busy"}}
     status, body = post(port, asks(marked([step])))
     assert (status, json.loads(body)["error"]["type"]) == (529, "overloaded_error")
-
-
-def conversation(name: str, role: str, mail: str, *calls: tuple[str, dict[str, Any], str, bool]) -> dict[str, Any]:
-    """A request as Claude Code sends it: the mail, then each call with its result."""
-    messages: list[dict[str, Any]] = [{"role": "user", "content": [{"type": "text", "text": mail}]}]
-    for index, (tool, arguments, said, failed) in enumerate(calls):
-        call = {"type": "tool_use", "id": f"t{index}", "name": tool, "input": arguments}
-        answer = {"type": "tool_result", "tool_use_id": f"t{index}", "content": said, "is_error": failed}
-        messages += [{"role": "assistant", "content": [call]}, {"role": "user", "content": [answer]}]
-    return {"system": [{"type": "text", "text": f"… You are {name}, {role} of a hyperhive: …"}], "messages": messages}
-
-
-def test_the_manager_passes_the_wish_on() -> None:
-    step = play(conversation("manager", "the manager", "[from operator, message 1]\nhave worker compress its report"))
-    assert (step["tool"], step["input"]["to"]) == ("mcp__hive__send", "worker")
-
-
-def test_worker_tells_the_manager_of_a_denial_and_the_operator_of_success() -> None:
-    mail = "[from manager, message 2]\nplease gzip your report"
-    wrote = ("Write", {}, "ok", False)
-    denied = conversation("worker", "an agent", mail, wrote, ("Bash", {}, "Permission … has been denied", True))
-    assert play(denied)["input"]["to"] == "manager"
-    done = conversation("worker", "an agent", mail, wrote, ("Bash", {}, "", False))
-    assert play(done)["input"]["to"] == "operator"
-
-
-def test_the_manager_requests_the_hash_that_git_printed() -> None:
-    calls = [("Read", {}, "…", False), *[("Edit", {}, "ok", False)] * 2, ("Bash", {}, "committed", False)]
-    mail = "[from worker, message 3]\nI lack a permission: gzip was denied"
-    request = conversation("manager", "the manager", mail, *calls, ("Bash", {}, "ab" * 20 + "\n", False))
-    step = play(request)
-    assert step["tool"] == "mcp__hive__request_apply_commit"
-    assert (step["input"]["agent"], step["input"]["commit"]) == ("worker", "ab" * 20)
-
-
-def test_somebody_unknown_gets_a_polite_answer_that_says_it_is_rehearsed() -> None:
-    assert "rehearsed" in play(conversation("stranger", "an agent", "[from bob, message 1]\nhi"))["text"]

@@ -5,21 +5,22 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
 
 from hyperhive.api.requests import (
-    error_response,
+    explain,
     integer,
     integers,
     number,
     optional_integer,
     optional_text,
     parse_json,
-    read_body,
+    receive_body,
     text,
 )
 from hyperhive.broker import Broker
@@ -27,25 +28,45 @@ from hyperhive.errors import BadInput, NotFound
 from hyperhive.hub import Hub
 from hyperhive.store import turns
 from hyperhive.store.database import Database
+from hyperhive.store.messages import Message
 
 MAX_EVENT = 256 * 1024
+"""Bytes of one event of a turn; a larger one is replaced by a note of its size."""
+
+Json = dict[str, Any]
 
 
 class HarnessCore(Protocol):
     """The parts of the core that a harness may use."""
 
     @property
-    def broker(self) -> Broker: ...
+    def broker(self) -> Broker:
+        """The mail."""
+
     @property
-    def database(self) -> Database: ...
+    def database(self) -> Database:
+        """Where turns are recorded."""
+
     @property
-    def hub(self) -> Hub: ...
+    def hub(self) -> Hub:
+        """Who listens to what happens."""
 
     async def heartbeat(self, agent: str, generation: int, state: str, pid: int) -> None:
         """A harness says that it lives."""
 
 
-Handler = Callable[[HarnessCore, str, Request], Awaitable[dict[str, Any]]]
+@dataclass(frozen=True)
+class _Call:
+    """One request: whose socket it came on, and its body."""
+
+    core: HarnessCore
+    agent: str
+    body: bytes
+    receive: Receive
+
+    def json(self) -> Json:
+        """The body as a JSON object. Raises BadInput."""
+        return parse_json(self.body)
 
 
 class HarnessApp:
@@ -54,26 +75,21 @@ class HarnessApp:
     def __init__(self, core: HarnessCore) -> None:
         self._core = core
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401  (ASGI)
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; every error becomes one JSON object."""
-        request = Request(scope, receive, send)
         try:
-            answer: Response = JSONResponse(await self._dispatch(request))
+            status, answer = 200, await self._serve(scope, receive)
         except Exception as error:  # the edge: nothing passes it
-            answer = error_response(error)
-        await answer(scope, receive, send)
+            status, answer = explain(error)
+        body = json.dumps(answer).encode()
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
 
-    async def _dispatch(self, request: Request) -> dict[str, Any]:
-        agent: str = request.scope["state"]["identity"]
-        path: str = request.scope["path"]
-        if request.method == "POST" and (handler := _PLAIN.get(path)):
-            return await handler(self._core, agent, request)
-        parts = path.split("/")
-        if request.method == "POST" and parts[:3] == ["", "v1", "turns"] and len(parts) == 5 and parts[4] in _OF_TURN:
-            if parts[3].isascii() and parts[3].isdigit() and len(parts[3]) < 18:
-                return await _OF_TURN[parts[4]](self._core, agent, int(parts[3]), request)
-            raise BadInput(f"{parts[3][:40]!r} is not a turn's number")
-        raise NotFound(f"there is no {request.method} {path[:80]}")
+    async def _serve(self, scope: Scope, receive: Receive) -> Json:
+        handler = _handler(scope["method"], scope["path"])
+        body = await receive_body(scope, receive)
+        return await handler(_Call(self._core, scope["state"]["identity"], body, receive))
 
 
 def create_harness_app(core: HarnessCore) -> HarnessApp:
@@ -81,87 +97,109 @@ def create_harness_app(core: HarnessCore) -> HarnessApp:
     return HarnessApp(core)
 
 
-async def _send(core: HarnessCore, agent: str, request: Request) -> dict[str, Any]:
-    body = parse_json(await read_body(request))
+Handler = Callable[[_Call], Awaitable[Json]]
+
+
+def _handler(method: str, path: str) -> Handler:
+    """Who answers that request. Raises NotFound, BadInput."""
+    if method == "POST" and (handler := _PLAIN.get(path)):
+        return handler
+    parts = path.split("/")
+    if method == "POST" and parts[:3] == ["", "v1", "turns"] and len(parts) == 5 and parts[4] in _OF_TURN:
+        if not (parts[3].isascii() and parts[3].isdigit() and len(parts[3]) < 18):
+            raise BadInput(f"{parts[3][:40]!r} is not a turn's number")
+        return lambda call: _OF_TURN[parts[4]](call, int(parts[3]))
+    raise NotFound(f"there is no {method} {path[:80]!r} here")
+
+
+async def _send(call: _Call) -> Json:
+    body = call.json()
     answered = optional_integer(body, "reply_to")
-    return {"id": await core.broker.send(agent, text(body, "to"), text(body, "body"), reply_to=answered)}
+    return {"id": await call.core.broker.send(call.agent, text(body, "to"), text(body, "body"), reply_to=answered)}
 
 
-async def _recv(core: HarnessCore, agent: str, request: Request) -> dict[str, Any]:
-    body = parse_json(await read_body(request))
+async def _recv(call: _Call) -> Json:
+    """`restarted` ends the leases that an earlier harness of this agent held."""
+    body = call.json()
+    broker = call.core.broker
     most = optional_integer(body, "max", minimum=1, maximum=100) or 20
     wait = number(body, "wait", 0, minimum=0, maximum=60)
     lease = number(body, "lease", 2100, minimum=1, maximum=86400)
     if body.get("restarted") is True:
-        await core.broker.end_leases(agent)
-    found = await _unless_gone(request, core.broker.recv(agent, max_messages=most, wait=wait, lease=lease))
+        await broker.end_leases(call.agent)
+    found = await _unless_gone(call, broker.recv(call.agent, max_messages=most, wait=wait, lease=lease))
     return {"messages": [message.view() for message in found]}
 
 
-async def _unless_gone(request: Request, work: Any) -> Any:  # noqa: ANN401  (what `work` gives)
-    """Await `work`, but cancel it as soon as the client has gone, so that nothing is leased to nobody."""
-    task = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(_disconnected(request))
+async def _unless_gone(call: _Call, work: Coroutine[Any, Any, list[Message]]) -> list[Message]:
+    """Receive, but stop as soon as the client has gone, so that nothing is leased to nobody."""
+    receiving = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(_disconnected(call.receive))
     try:
-        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            return task.result()
-        task.cancel()
-        return await task
-    except asyncio.CancelledError:
-        task.cancel()
-        raise BadInput("the client went away") from None
+        await asyncio.wait({receiving, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if gone.done():
+            raise ClientDisconnect
+        return receiving.result()
+    except (asyncio.CancelledError, ClientDisconnect):
+        await _give_back(call, receiving)
+        raise
     finally:
         gone.cancel()
 
 
-async def _disconnected(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
+async def _give_back(call: _Call, receiving: asyncio.Future[list[Message]]) -> None:
+    receiving.cancel()  # which undoes a lease by itself, unless it is done already
+    (found,) = await asyncio.gather(receiving, return_exceptions=True)
+    if isinstance(found, list):
+        await call.core.broker.release(call.agent, found)
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
         pass
 
 
-async def _ack(core: HarnessCore, agent: str, request: Request) -> dict[str, Any]:
-    ids = integers(parse_json(await read_body(request)), "ids")
-    return {"acked": await core.broker.ack(agent, ids)}
+async def _ack(call: _Call) -> Json:
+    return {"acked": await call.core.broker.ack(call.agent, integers(call.json(), "ids"))}
 
 
-async def _heartbeat(core: HarnessCore, agent: str, request: Request) -> dict[str, Any]:
-    body = parse_json(await read_body(request))
+async def _heartbeat(call: _Call) -> Json:
+    body = call.json()
     state = text(body, "state")
     if state not in ("idle", "turn"):
         raise BadInput("state must be idle or turn")
-    await core.heartbeat(agent, integer(body, "generation"), state, integer(body, "pid"))
+    await call.core.heartbeat(call.agent, integer(body, "generation"), state, integer(body, "pid"))
     return {}
 
 
-async def _begin_turn(core: HarnessCore, agent: str, request: Request) -> dict[str, Any]:
-    body = parse_json(await read_body(request))
+async def _begin_turn(call: _Call) -> Json:
+    body = call.json()
     ids, session = integers(body, "message_ids"), text(body, "session_id")
     model, generation = text(body, "model"), integer(body, "generation")
-    turn = await core.database.write(
+    turn = await call.core.database.write(
         lambda c: turns.begin(
-            c, agent=agent, generation=generation, model=model, session_id=session, message_ids=ids
+            c, agent=call.agent, generation=generation, model=model, session_id=session, message_ids=ids
         )
     )
-    core.hub.publish("turn", {"agent": agent, "turn": turn, "model": model, "outcome": None})
+    call.core.hub.publish("turn", {"agent": call.agent, "turn": turn, "model": model, "outcome": None})
     return {"turn": turn}
 
 
-async def _add_events(core: HarnessCore, agent: str, turn: int, request: Request) -> dict[str, Any]:
-    """NDJSON, one event a line; a line over MAX_EVENT is stored as a note of its size."""
-    events = [_event(line) for line in (await read_body(request)).splitlines() if line.strip()]
+async def _add_events(call: _Call, turn: int) -> Json:
+    """NDJSON, one event a line."""
+    events = [_event(line) for line in call.body.splitlines() if line.strip()]
 
     def store(connection: sqlite3.Connection) -> int:
-        turns.get(connection, agent, turn)
+        turns.get(connection, call.agent, turn)
         return turns.add_events(connection, turn, [json.dumps(event) for event in events])
 
-    stored = await core.database.write(store)
+    stored = await call.core.database.write(store)
     for event in events:
-        core.hub.publish("turn_event", {"agent": agent, "turn": turn, "event": event})
+        call.core.hub.publish("turn_event", {"agent": call.agent, "turn": turn, "event": event})
     return {"stored": stored}
 
 
-def _event(line: bytes) -> dict[str, Any]:
+def _event(line: bytes) -> Json:
     if len(line) > MAX_EVENT:
         return {"type": "oversized", "bytes": len(line)}
     try:
@@ -170,8 +208,8 @@ def _event(line: bytes) -> dict[str, Any]:
         return {"type": "malformed", "text": line.decode(errors="replace")[:1000]}
 
 
-async def _end_turn(core: HarnessCore, agent: str, turn: int, request: Request) -> dict[str, Any]:
-    body = parse_json(await read_body(request))
+async def _end_turn(call: _Call, turn: int) -> Json:
+    body = call.json()
     outcome, detail = text(body, "outcome"), optional_text(body, "detail")
     usage = body.get("usage")
     if usage is not None and not isinstance(usage, dict):
@@ -179,11 +217,11 @@ async def _end_turn(core: HarnessCore, agent: str, turn: int, request: Request) 
     cost = number(body, "cost_usd", 0, minimum=0, maximum=1e6) if body.get("cost_usd") is not None else None
 
     def store(connection: sqlite3.Connection) -> None:
-        turns.get(connection, agent, turn)
+        turns.get(connection, call.agent, turn)
         turns.end(connection, turn, outcome=outcome, detail=detail, usage=usage, cost_usd=cost)
 
-    await core.database.write(store)
-    core.hub.publish("turn", {"agent": agent, "turn": turn, "outcome": outcome, "detail": detail})
+    await call.core.database.write(store)
+    call.core.hub.publish("turn", {"agent": call.agent, "turn": turn, "outcome": outcome, "detail": detail})
     return {}
 
 
@@ -194,7 +232,4 @@ _PLAIN: dict[str, Handler] = {
     "/v1/heartbeat": _heartbeat,
     "/v1/turns": _begin_turn,
 }
-_OF_TURN: dict[str, Callable[[HarnessCore, str, int, Request], Awaitable[dict[str, Any]]]] = {
-    "events": _add_events,
-    "end": _end_turn,
-}
+_OF_TURN: dict[str, Callable[[_Call, int], Awaitable[Json]]] = {"events": _add_events, "end": _end_turn}

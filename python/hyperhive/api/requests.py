@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope
 
 from hyperhive.errors import BadInput, HyperhiveError, TooLarge
 
@@ -18,22 +20,46 @@ log = logging.getLogger(__name__)
 
 MAX_BODY = 1024 * 1024
 BODY_TIME = 10.0
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 async def read_body(request: Request, limit: int = MAX_BODY) -> bytes:
     """The request's body. Raises TooLarge over `limit` bytes, BadInput if it does not come within BODY_TIME seconds."""
-    chunks: list[bytes] = []
-    size = 0
+    return await receive_body(request.scope, request.receive, limit)
+
+
+async def receive_body(scope: Scope, receive: Receive, limit: int = MAX_BODY) -> bytes:
+    """The same for a plain ASGI application. Raises ClientDisconnect too."""
+    for name, value in scope["headers"]:
+        if name == b"content-length" and (not value.isdigit() or int(value) > limit):
+            raise _too_large(limit)  # before the client has sent it all
+    if scope.get("state", {}).get("complete"):  # api.server has it all already: the usual case
+        return await _collect(receive, limit)
     try:
         async with asyncio.timeout(BODY_TIME):
-            async for chunk in request.stream():
-                size += len(chunk)
-                if size > limit:
-                    raise TooLarge(f"the request is larger than {limit} bytes")
-                chunks.append(chunk)
+            return await _collect(receive, limit)
     except TimeoutError as error:
         raise BadInput(f"the request was not complete within {BODY_TIME:g} s") from error
+
+
+async def _collect(receive: Receive, limit: int) -> bytes:
+    chunks: list[bytes] = []
+    size, more = 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > limit:
+            raise _too_large(limit)
+        chunks.append(chunk)
+        more = message.get("more_body", False)
     return b"".join(chunks)
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(f"the request is larger than {limit} bytes")
 
 
 async def read_json(request: Request, limit: int = MAX_BODY) -> dict[str, Any]:
@@ -57,10 +83,12 @@ def parse_json(body: bytes) -> dict[str, Any]:
 
 
 def text(body: Mapping[str, Any], name: str) -> str:
-    """The field `name`, a string. Raises BadInput naming it."""
+    """The field `name`, a string that can be stored as UTF-8. Raises BadInput naming it."""
     value = body.get(name)
     if not isinstance(value, str):
         raise BadInput(f"{name} is missing" if value is None else f"{name} must be a string")
+    if not value.isascii() and _SURROGATE.search(value):
+        raise BadInput(f"{name} is not valid Unicode text (a lone surrogate); send UTF-8")
     return value
 
 
@@ -98,22 +126,28 @@ def integers(body: Mapping[str, Any], name: str, *, most: int = 1000) -> list[in
     return [integer({name: each}, name) for each in value]
 
 
-def error_response(error: Exception) -> Response:
-    """The answer for an exception: its own code and status, or an internal error that the log explains."""
+def explain(error: Exception) -> tuple[int, dict[str, str]]:
+    """Status and body of an exception's answer: its own, or an internal error that the log explains."""
     if isinstance(error, HyperhiveError):
-        return JSONResponse({"error": str(error), "code": error.code}, error.status)
+        return error.status, {"error": str(error), "code": error.code}
     if isinstance(error, HTTPException):
-        return JSONResponse({"error": error.detail, "code": "http"}, error.status_code)
+        return error.status_code, {"error": error.detail, "code": "http"}
+    if isinstance(error, ClientDisconnect):
+        return 400, {"error": "the client went away", "code": "bad_input"}  # which nobody reads
     log.error("internal error", exc_info=error)
-    return JSONResponse({"error": "internal error; the core's log has it", "code": "internal"}, 500)
+    return 500, {"error": "internal error; the core's log has it", "code": "internal"}
+
+
+def error_response(error: Exception) -> Response:
+    """The answer for an exception, as `explain` words it."""
+    status, body = explain(error)
+    return JSONResponse(body, status)
 
 
 def error_handlers() -> dict[Any, Any]:
     """Starlette's `exception_handlers` that answer every exception with `error_response`."""
 
     async def answer(request: Request, error: Exception) -> Response:
-        if isinstance(error, ClientDisconnect):
-            return Response(status_code=400)
         return error_response(error)
 
     return dict.fromkeys((HyperhiveError, HTTPException, ClientDisconnect, Exception), answer)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import socket
 import struct
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from uvicorn import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from hyperhive.errors import Unavailable
@@ -66,6 +67,7 @@ class _Connection(HttpToolsProtocol):
         self._head = 0
         self._body = 0  # bytes of this request's body
         self._overhead = 0  # bytes of this request that were no body
+        self._running: RequestResponseCycle | None = None
         self._refusal = (400, "the request is not HTTP/1.1")
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
@@ -83,6 +85,9 @@ class _Connection(HttpToolsProtocol):
         self._listener.connections.discard(self)
         self._disarm()
         self._unset_keepalive_if_required()
+        if self._running is not None and not self._running.response_complete:
+            self._running.disconnected = True  # uvicorn tells only the last of pipelined requests
+            self._running.message_event.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -130,11 +135,16 @@ class _Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._stage = "idle"
+        self.scope["state"]["complete"] = True  # no need to wait for the body
         super().on_message_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:  # noqa: ANN401  (ASGI)
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if self._stage == "body" and not self.pipeline and not self.transport.is_closing():
+        if self._stage == "body" and self.cycle.response_complete and not self.transport.is_closing():
             self._arm(LINGER_TIME)
 
     def send_400_response(self, msg: str) -> None:
@@ -167,6 +177,7 @@ class Servers:
 
     def __init__(self) -> None:
         self._listeners: dict[Path, _Listener] = {}
+        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # what clients send must not fill the core's log
 
     async def listen(self, path: Path, app: Any, *, identity: str | None, mode: int) -> None:  # noqa: ANN401  (ASGI)
         """Serve the ASGI application on a unix socket at `path` with that file mode; a stale socket is replaced.
@@ -196,10 +207,10 @@ class Servers:
         if listener is None or listener.server is None:
             return
         listener.server.close()
+        _unlink(path)
         for connection in tuple(listener.connections):
             connection.transport.abort()
         await _end(listener.state.tasks)
-        path.unlink(missing_ok=True)
 
     async def close_all(self) -> None:
         """The same for every socket."""
@@ -216,6 +227,10 @@ async def _end(tasks: set[asyncio.Task[None]]) -> None:
     for task in late:
         task.cancel()
     await asyncio.gather(*late, return_exceptions=True)
+
+
+def _unlink(path: Path) -> None:
+    path.unlink(missing_ok=True)
 
 
 def bind(path: Path, mode: int) -> socket.socket:

@@ -35,6 +35,13 @@ async def diff(repository: Path, old: str | None, new: str) -> str:
     return text[:MAX_DIFF] + f"\n[the diff is longer than {MAX_DIFF >> 10} KiB: the rest is not shown]\n"
 
 
+async def changed_files(repository: Path, old: str | None, new: str) -> set[str]:
+    """The paths that differ between two commits' trees (None: the empty one)."""
+    commits = (old or _EMPTY_TREE, new)
+    result = await git(repository, "diff-tree", "-r", "--name-only", "--no-renames", "-z", *commits, "--")
+    return {name for name in result.stdout.decode().split("\0") if name}
+
+
 def write_order(repository: Path) -> None:
     """Write which files a diff begins with into a new repository."""
     (repository / _ORDER).write_text("agent.nix\nnixos.nix\n")

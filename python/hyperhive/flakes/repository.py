@@ -204,6 +204,21 @@ class AppliedRepository:
         result = await git(self.path, "cat-file", "blob", f"{commit}:{path}", check=False)
         return result.stdout if result.returncode == 0 else None
 
+    async def guest_change(self, old: str | None, new: str) -> str | None:
+        """The new text of nixos.nix if the guest's NixOS configuration may change, else None.
+
+        It may when any file but agent.nix differs, since nixos.nix can import it; such files are named at the end.
+        """
+        before = await self.file(old, "nixos.nix") if old else None
+        after = await self.file(new, "nixos.nix")
+        if before is None and after is None:
+            return None
+        others = await difftext.changed_files(self.path, old, new) - {"agent.nix"}
+        if not others:
+            return None
+        named = "".join(f"# {name} changes too\n" for name in sorted(others - {"nixos.nix"}))
+        return (after or b"").decode(errors="replace") + named
+
     async def _tagged(self, tag: str) -> str | None:
         return await self._resolve(f"refs/tags/{tag}")
 

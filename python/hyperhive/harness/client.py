@@ -8,7 +8,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from hyperhive.errors import BadInput, HyperhiveError, Unavailable
+from hyperhive.errors import BadInput, Unavailable
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -23,7 +23,7 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 class HarnessClient:
-    """The calls of harness.sock. Raises Unavailable while the core is away, HyperhiveError for its refusals.
+    """The calls of harness.sock. Raises Unavailable while the core is away or fails, BadInput for its refusals.
 
     Not for two threads: each makes its own.
     """
@@ -98,11 +98,11 @@ class HarnessClient:
         response = self._connection.getresponse()
         try:
             answer = json.loads(response.read())
-        except ValueError as error:
-            raise Unavailable(f"the core answered nonsense to {path}") from error
-        if response.status == 503:
-            raise Unavailable(answer["error"])
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict):
+            raise Unavailable(f"the core answered nonsense to {path}")
         if response.status != 200:
-            raise (BadInput if response.status < 500 else HyperhiveError)(answer.get("error", "unknown error"))
-        result: dict[str, Any] = answer
-        return result
+            said = str(answer.get("error", f"status {response.status}"))
+            raise BadInput(said) if response.status < 500 else Unavailable(f"the core cannot serve {path}: {said}")
+        return answer

@@ -52,6 +52,6 @@ class HarnessConfig:
         """The same with the cage as it is described now (a manager's grows with the hive)."""
         try:
             cage = tuple(json.loads(path.read_text())["cage"]["argv"])
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):
             return self
         return replace(self, cage=cage)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import json
 import signal
 import sys
 from collections.abc import Sequence
@@ -11,7 +13,7 @@ from pathlib import Path
 from hyperhive.errors import HyperhiveError
 from hyperhive.harness.client import HarnessClient
 from hyperhive.harness.config import HarnessConfig
-from hyperhive.harness.loop import Harness, check_role, debug_recv
+from hyperhive.harness.loop import Harness, check_role
 from hyperhive.settings import Role
 
 START_FAILED = 3
@@ -67,12 +69,13 @@ def _add_debug(parser: argparse.ArgumentParser) -> None:
 
 
 def _debug(options: argparse.Namespace, config: HarnessConfig) -> int:
-    client = HarnessClient(config.socket)
-    match options.verb:
-        case "send":
-            print(client.send(options.to, options.body))
-        case "recv":
-            print(debug_recv(config, most=options.max))
-        case "ack":
-            print(client.ack(options.ids))
+    with contextlib.closing(HarnessClient(config.socket)) as client:
+        match options.verb:
+            case "send":
+                print(client.send(options.to, options.body))
+            case "recv":
+                for message in client.recv(0, most=options.max, lease=1):
+                    print(json.dumps(message))
+            case "ack":
+                print(client.ack(options.ids))
     return 0

@@ -15,6 +15,7 @@ class Outcome(StrEnum):
     USAGE_LIMIT = "usage_limit"
     NOT_LOGGED_IN = "not_logged_in"
     UNREACHABLE = "model_unreachable"
+    NO_MODEL = "model_not_available"
     REFUSED = "model_refused"
     MAX_TURNS = "max_turns"
     TIMEOUT = "turn_timeout"
@@ -37,6 +38,13 @@ class Events:
             self.init = event
         elif event.get("type") == "result":
             self.results.append(event)
+
+    @property
+    def lacks_hive(self) -> bool:
+        """Whether Claude Code began without the hive's tools: then this is no turn."""
+        servers = (self.init or {}).get("mcp_servers") or []
+        connected = any(each.get("name") == "hive" and each.get("status") == "connected" for each in servers)
+        return self.init is not None and not connected
 
     @property
     def usage(self) -> dict[str, Any]:
@@ -62,24 +70,25 @@ class Verdict:
     detail: str = ""
 
 
+NO_HIVE = Verdict(Outcome.NO_MCP, "Claude Code could not reach the hive's tools")
+
+
 def judge(events: Events, stderr: str) -> Verdict:
     """The verdict on a turn that ended by itself."""
+    if events.lacks_hive:
+        return NO_HIVE
     if not events.results:
         text = stderr.strip().splitlines()[-1:] or ["no result and no message"]
         lost = "No conversation found" in stderr or "already in use" in stderr
         return Verdict(Outcome.NO_SESSION if lost else Outcome.CRASHED, text[0][:500])
-    if events.init is not None and not _hive_connected(events.init):
-        return Verdict(Outcome.NO_MCP, "Claude Code could not reach the hive's tools")
     last = events.results[-1]
     if not last.get("is_error"):
         return Verdict(Outcome.COMPLETED)
     return Verdict(_failure(last), str(last.get("result") or last.get("errors") or last.get("subtype"))[:500])
 
 
-def _hive_connected(init: dict[str, Any]) -> bool:
-    return any(
-        server.get("name") == "hive" and server.get("status") == "connected" for server in init.get("mcp_servers") or []
-    )
+_OVERFLOWS = ("prompt_too_long", "blocking_limit", "image_error")
+_LIMITS = ("usage limit", "limit reached", "credit balance")
 
 
 def _failure(result: dict[str, Any]) -> Outcome:
@@ -88,11 +97,12 @@ def _failure(result: dict[str, Any]) -> Outcome:
     words = f"{result.get('result')} {result.get('errors')}".lower()
     checks = {
         Outcome.NO_SESSION: "no conversation found" in words,
-        Outcome.OVERFLOW: reason in ("prompt_too_long", "blocking_limit", "image_error") or status == 413,
+        Outcome.OVERFLOW: reason in _OVERFLOWS or status == 413 or "context window limit" in words,
         Outcome.INTERRUPTED: reason in ("aborted_tools", "aborted_streaming"),
         Outcome.MAX_TURNS: result.get("subtype") == "error_max_turns",
         Outcome.NOT_LOGGED_IN: status == 401 or "not logged in" in words or "invalid api key" in words,
-        Outcome.USAGE_LIMIT: status == 429 or "usage limit" in words or "limit reached" in words,
-        Outcome.REFUSED: status in (400, 403, 404),
+        Outcome.USAGE_LIMIT: status == 429 or any(each in words for each in _LIMITS),
+        Outcome.NO_MODEL: status in (403, 404),
+        Outcome.REFUSED: status == 400 or result.get("stop_reason") == "refusal",
     }
     return next((outcome for outcome, holds in checks.items() if holds), Outcome.UNREACHABLE)

@@ -1,7 +1,8 @@
-"""Claude's session of one agent: its id in the state directory, so that each turn remembers the ones before."""
+"""Claude's session of one agent: its id in the harness's directory, so that each turn remembers the ones before."""
 
 from __future__ import annotations
 
+import os
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +17,14 @@ class Session:
 
 
 class SessionFile:
-    """The file `session` in the harness's part of the state: one line, the id of the session to resume."""
+    """The file `session` in the harness's `private` directory: one line, the id of the session to resume.
 
-    def __init__(self, state: Path) -> None:
-        self._path = state / "session"
+    `state` is what the agent sees as /state, where Claude Code keeps the transcripts.
+    """
+
+    def __init__(self, private: Path, state: Path) -> None:
+        self._path = private / "session"
+        self._transcripts = state / ".claude/projects/-state-work"
 
     def current(self) -> Session:
         """The session to resume, or a fresh one."""
@@ -28,13 +33,26 @@ class SessionFile:
         except (OSError, ValueError):
             return Session(str(uuid.uuid4()), fresh=True)
 
-    def keep(self, session: Session) -> None:
-        """Resume this one from now on. Atomic."""
+    def keep(self, session: Session) -> bool:
+        """Resume this one from now on, if its transcript is there; else start afresh. Atomic."""
+        if not self._stored(session):
+            self.forget()
+            return False
         if session.fresh:
             new = self._path.with_suffix(".new")
             new.write_text(session.id + "\n")
             new.replace(self._path)
+        return True
 
     def forget(self) -> None:
         """Start afresh next time."""
         self._path.unlink(missing_ok=True)
+
+    def _stored(self, session: Session) -> bool:
+        try:
+            os.lstat(self._transcripts / f"{session.id}.jsonl")
+        except PermissionError:  # the agent's directory is not ours to look into
+            return True
+        except OSError:
+            return False
+        return True

@@ -17,7 +17,7 @@ from pathlib import Path
 from hyperhive import process
 from hyperhive.harness.claude import MODEL_PORT, command, environment
 from hyperhive.harness.config import HarnessConfig
-from hyperhive.harness.outcome import Events, Outcome, Verdict, judge
+from hyperhive.harness.outcome import NO_HIVE, Events, Outcome, Verdict, judge
 from hyperhive.harness.session import Session
 
 TICK = 1.0  # seconds between looks at the clock
@@ -82,7 +82,7 @@ def _batches(lines: list[bytes]) -> Iterator[bytes]:
 def run_turn(config: HarnessConfig, session: Session, prompt: str, hooks: TurnHooks) -> tuple[Verdict, Events]:
     """Run one turn to its end. When it returns, no process of it is left.
 
-    Raises Unavailable if the cage itself cannot be started.
+    Raises OSError if the cage itself cannot be started.
     """
     deadline = time.monotonic() + config.settings.session.turnTimeout
     pipes = _Pipes(hooks)
@@ -136,12 +136,16 @@ def _pump(child: process.Popen[bytes], pipes: _Pipes, deadline: float) -> Verdic
         while selector.get_map():
             for key, _ in selector.select(TICK):
                 _read(selector, key, pipes, child)
-            if time.monotonic() < next_tick or ended is not None:
+            if ended is None and pipes.events.lacks_hive:
+                ended = NO_HIVE
+            elif ended is not None or time.monotonic() < next_tick:
                 continue
-            next_tick = time.monotonic() + TICK
-            ended = _must_end(pipes.hooks, deadline)
+            else:
+                next_tick = time.monotonic() + TICK
+                ended = _must_end(pipes.hooks, deadline)
             if ended is not None:
                 _interrupt(child)
+    pipes.take_stdout(b"\n")
     return ended
 
 
@@ -181,7 +185,7 @@ def _signal(pid: int, number: int) -> None:
 
 
 def claude_processes(root: int) -> list[int]:
-    """The pids of `claude` processes below the process `root`, from /proc."""
+    """The pids of `claude` processes (also `.claude-wrapped`) below the process `root`, from /proc."""
     parents: dict[int, tuple[int, str]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -193,4 +197,4 @@ def claude_processes(root: int) -> list[int]:
     below = {root}
     while grown := {pid for pid, (parent, _) in parents.items() if parent in below} - below:
         below |= grown
-    return sorted(pid for pid in below if pid in parents and parents[pid][1] == "claude")
+    return sorted(pid for pid in below if pid in parents and "claude" in parents[pid][1])

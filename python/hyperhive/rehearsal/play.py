@@ -2,7 +2,7 @@
 
 manager: passes the operator's wish on; when worker lacks a permission, edits its agent.nix, commits and requests the
 apply; when that is over, says so. worker: writes the report, tries to compress it, tells the manager of a denial and
-the operator of success.
+the operator of success. Other words of the operator get a polite answer.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ COMMAND = "gzip --keep --force report.txt"
 REHEARSED = "(rehearsed: this text was scripted)"
 REPORT = "Weekly report\n\nThe hive ran. One agent asked for a permission and got it.\n"
 _WHO = re.compile(r"You are ([a-z][a-z0-9-]*), (?:an agent|the manager) of a hyperhive")
+_DENIED = re.compile(r"permission|denied|requires approval|needs? approval|don't ask mode", re.IGNORECASE)
+_REASON = re.compile(r'"reason": ("(?:[^"\\]|\\.)*")')
 _HASH = re.compile(r"\b[0-9a-f]{40}\b")
 
 
@@ -36,9 +38,14 @@ class Turn:
         return self.calls[-1][1] if self.calls else ""
 
     @property
-    def last_failed(self) -> bool:
-        """Whether the newest tool result is an error."""
-        return bool(self.calls) and self.calls[-1][2]
+    def failure(self) -> str:
+        """The text of the newest tool result that is an error; empty if there is none."""
+        return next((said for _, said, failed in reversed(self.calls) if failed), "")
+
+    @property
+    def sent(self) -> bool:
+        """Whether mail was sent in this turn."""
+        return any(call.get("name") == "mcp__hive__send" for call, _, _ in self.calls)
 
 
 def play(request: dict[str, Any]) -> Step:
@@ -50,7 +57,7 @@ def play(request: dict[str, Any]) -> Step:
         case "worker":
             return _worker(turn)
         case _:
-            return {"text": f"Noted. {REHEARSED}"}
+            return _polite(turn)
 
 
 def _manager(turn: Turn) -> Step:
@@ -62,23 +69,27 @@ def _manager(turn: Turn) -> Step:
         if not turn.calls:
             return _send("worker", f"Please write report.txt and compress it: run `{COMMAND}`, then tell the operator.")
         return {"text": f"worker has it. {REHEARSED}"}
-    return {"text": f"Noted. {REHEARSED}"}
+    return _polite(turn)
+
+
+def _polite(turn: Turn) -> Step:
+    """Answer the operator, who may try this out; to others silence is an answer."""
+    if "[from operator" not in turn.mail or turn.sent:
+        return {"text": f"Noted. {REHEARSED}"}
+    return _send(
+        "operator",
+        "I have your message, but nobody thinks here: I know the play of the report and nothing else. Start the hive"
+        f" with ANTHROPIC_API_KEY set and ask me again. {REHEARSED}",
+    )
 
 
 def _grant(turn: Turn) -> Step:
     """Give worker the command that it lacks: read, edit (pattern, model), commit, find the hash, request."""
     if "permission" not in turn.mail and "denied" not in turn.mail:
         return {"text": f"Noted. {REHEARSED}"}
-    if turn.last_failed:
-        return _send_once(turn, "operator", f"I could not change worker: {turn.last_result[:300]} {REHEARSED}")
-    path = f"{CONFIG}/agent.nix"
-    steps: list[Step] = [
-        {"tool": "Read", "input": {"file_path": path}},
-        _edit(path, '"wc *" ]', '"wc *" "gzip *" ]'),
-        _edit(path, 'model = "haiku"', 'model = "sonnet"'),
-        _bash(f'git -C {CONFIG} commit -am "Let worker compress its report, with a stronger model"'),
-        _bash(f"git -C {CONFIG} rev-parse HEAD"),
-    ]
+    if turn.failure:
+        return _send_once(turn, "operator", f"I could not change worker: {turn.failure[:300]} {REHEARSED}")
+    steps = _change(turn)
     if len(turn.calls) < len(steps):
         return steps[len(turn.calls)]
     if len(turn.calls) == len(steps):
@@ -92,25 +103,45 @@ def _grant(turn: Turn) -> Step:
     return {"text": f"The change is requested; the operator decides. {REHEARSED}"}
 
 
+def _change(turn: Turn) -> list[Step]:
+    """From the look at agent.nix to the hash; a change that an earlier turn committed is not made twice."""
+    path = f"{CONFIG}/agent.nix"
+    changed = bool(turn.calls) and '"gzip *"' in turn.calls[0][1]
+    edits = [
+        _edit(path, '"wc *" ]', '"wc *" "gzip *" ]'),
+        _edit(path, 'model = "haiku"', 'model = "sonnet"'),
+        _bash(f'git -C {CONFIG} commit -am "Let worker compress its report, with a stronger model"'),
+    ]
+    read = {"tool": "Read", "input": {"file_path": path}}
+    return [read, *([] if changed else edits), _bash(f"git -C {CONFIG} rev-parse HEAD")]
+
+
 def _after_apply(turn: Turn) -> Step:
     if turn.calls:
         return {"text": f"Done. {REHEARSED}"}
     if '"state": "applied"' in turn.mail:
         return _send("worker", f"You may run gzip now. Please try again: `{COMMAND}`, then tell the operator.")
-    return _send("operator", f"The change of worker was not applied, so the report stays uncompressed. {REHEARSED}")
+    reason = _REASON.search(turn.mail)
+    why = f" ({json.loads(reason.group(1))})" if reason else ""
+    return _send(
+        "operator", f"The change of worker was not applied{why}, so the report stays uncompressed. {REHEARSED}"
+    )
 
 
 def _worker(turn: Turn) -> Step:
     if "gzip" not in turn.mail:
-        return {"text": f"Noted. {REHEARSED}"}
+        return _polite(turn)
     written = [call for call in turn.calls if call[0].get("name") == "Write"]
     tried = [call for call in turn.calls if call[0].get("name") == "Bash"]
     if not written and not tried and "try again" not in turn.mail:
         return {"tool": "Write", "input": {"file_path": "/state/work/report.txt", "content": REPORT}}
     if not tried:
         return _bash(COMMAND)
-    if tried[-1][2]:
-        return _send_once(turn, "manager", f"I lack a permission: `{COMMAND}` was denied ({tried[-1][1][:200]}).")
+    _, said, failed = tried[-1]
+    if failed and _DENIED.search(said):
+        return _send_once(turn, "manager", f"I lack a permission: `{COMMAND}` was denied ({said[:200]}).")
+    if failed:
+        return _send_once(turn, "operator", f"`{COMMAND}` failed: {said[:200]} {REHEARSED}")
     return _send_once(turn, "operator", f"report.txt.gz is there, compressed with gzip. {REHEARSED}")
 
 

@@ -2,7 +2,8 @@
 
 A step is a JSON object. `text`, `thinking`: blocks to say; `tool` and `input`, or `tools` (a list of both): calls;
 `delay`: seconds before the answer; `status`, `error`, `headers`: an HTTP error; `hang`: seconds of silence, then the
-connection ends; `cut`: end the connection after the first event; `usage`: merged into the usage.
+connection ends; `cut`: end the connection after the first event; `usage`: merged into the usage; `stop`: the
+stop_reason.
 """
 
 from __future__ import annotations
@@ -28,14 +29,23 @@ def scripted_step(messages: list[dict[str, Any]]) -> Step | None:
         if messages[index].get("role") != "user":
             continue
         said = texts(messages[index])
-        if found := [match for text in said for match in _MARKED.findall(text)]:
-            steps = json.loads(base64.b64decode(found[-1]))
+        if steps := _steps(said):
             done = sum(message.get("role") == "assistant" for message in messages[index + 1 :])
             step: Step = steps[min(done, len(steps) - 1)]
             return step
         if any(text.lstrip().startswith("[from ") for text in said):  # a newer prompt without a script
             return None
     return None
+
+
+def _steps(said: list[str]) -> list[Step]:
+    """The last script in these texts; none if what follows the mark is no list of steps."""
+    found = [match for text in said for match in _MARKED.findall(text)]
+    try:
+        steps = json.loads(base64.b64decode(found[-1])) if found else []
+    except ValueError:
+        return []
+    return steps if isinstance(steps, list) and all(isinstance(step, dict) for step in steps) else []
 
 
 def texts(message: dict[str, Any]) -> list[str]:

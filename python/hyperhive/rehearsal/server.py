@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import json
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,7 +25,21 @@ class RehearsalServer(ThreadingHTTPServer):
     def __init__(self, port: int, answer: Answerer) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
         self.answer = answer
-        self.numbers = itertools.count(1)
+        self.count = 0
+        self.last = 0.0
+        self._counting = threading.Lock()
+
+    def number(self) -> int:
+        """Count a Messages request and return its number."""
+        with self._counting:
+            self.count += 1
+            self.last = time.time()
+            return self.count
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401  (as the base class has it)
+        """A client that goes away is nothing to talk about."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
     @property
     def port(self) -> int:
@@ -34,6 +49,7 @@ class RehearsalServer(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # an answer is many small writes: each would wait 40 ms for an acknowledgement
     server: RehearsalServer
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (the base class's name)
@@ -44,31 +60,37 @@ class _Handler(BaseHTTPRequestHandler):
         self._whole(200, b"")
 
     def do_GET(self) -> None:
-        """There is nothing to get."""
-        self._error(404, "not_found_error", "the rehearsal serves POST /v1/messages only")
+        """/rehearsal tells how many Messages requests came and when the last one did (Unix seconds)."""
+        if self.path == "/rehearsal":
+            return self._whole(200, json.dumps({"count": self.server.count, "last": self.server.last}).encode())
+        return self._error(404, "not_found_error", "the rehearsal serves POST /v1/messages only")
 
     def do_POST(self) -> None:
         """Answer a Messages request."""
-        size = int(self.headers.get("content-length") or 0)
-        if size > MAX_BODY:
-            return self._error(413, "request_too_large", "too large")
+        size = self.headers.get("content-length", "")
+        if not size.isdecimal() or int(size) > MAX_BODY:
+            self.close_connection = True  # what follows cannot be told from a request
+            return self._error(413, "request_too_large", f"give a content-length of at most {MAX_BODY}")
         try:
-            request = json.loads(self.rfile.read(size))
+            request = json.loads(self.rfile.read(int(size)))
         except ValueError:
-            return self._error(400, "invalid_request_error", "the body is not JSON")
+            request = None
+        if not isinstance(request, dict):
+            return self._error(400, "invalid_request_error", "the body is not a JSON object")
         path = self.path.partition("?")[0]
         if path == "/v1/messages/count_tokens":
             return self._whole(200, json.dumps({"input_tokens": len(json.dumps(request)) // 4}).encode())
         if path != "/v1/messages":
             return self._error(404, "not_found_error", f"no {path[:80]}")
+        number = self.server.number()
         step = scripted_step(request.get("messages") or []) or self.server.answer(request)
         try:
-            self._answer(request, step)
+            self._answer(request, step, number)
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
         return None
 
-    def _answer(self, request: dict[str, Any], step: Step) -> None:
+    def _answer(self, request: dict[str, Any], step: Step, number: int) -> None:
         time.sleep(step.get("delay", 0))
         if "hang" in step:
             time.sleep(step["hang"])
@@ -79,7 +101,7 @@ class _Handler(BaseHTTPRequestHandler):
             body = json.dumps({"type": "error", "error": error}).encode()
             self._whole(step["status"], body, headers=step.get("headers"))
             return
-        message = _message(request, step, next(self.server.numbers))
+        message = _message(request, step, number)
         if request.get("stream"):
             self._stream(message, cut=bool(step.get("cut")))
         else:
@@ -129,7 +151,7 @@ def _message(request: dict[str, Any], step: Step, number: int) -> dict[str, Any]
         "role": "assistant",
         "model": request.get("model"),
         "content": content,
-        "stop_reason": "tool_use" if calls else "end_turn",
+        "stop_reason": step.get("stop") or ("tool_use" if calls else "end_turn"),
         "stop_sequence": None,
         "usage": {"input_tokens": len(json.dumps(request)) // 4, "output_tokens": 20, **step.get("usage", {})},
     }

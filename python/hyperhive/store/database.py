@@ -159,22 +159,22 @@ def _caller_error(error: BaseException) -> BaseException:
     return error
 
 
+_FAILURES: dict[int, tuple[type[HyperhiveError], str]] = {
+    sqlite3.SQLITE_FULL: (Unavailable, "the disk is full: nothing was stored; free some space and try again"),
+    sqlite3.SQLITE_IOERR: (Unavailable, "the disk of {name} fails or is full: nothing was stored ({error})"),
+    sqlite3.SQLITE_READONLY: (Unavailable, "{name} is read-only for this user: nothing was stored; make it writable"),
+    sqlite3.SQLITE_CANTOPEN: (Unavailable, "{name} cannot be opened; is its directory there and writable?"),
+    sqlite3.SQLITE_BUSY: (Unavailable, "{name} is held by another program: nothing was stored; end that program"),
+    sqlite3.SQLITE_NOTADB: (BadInput, "{name} is not a hyperhive database; move it away or restore a backup"),
+    sqlite3.SQLITE_CORRUPT: (BadInput, "{name} is damaged ({error}); move it away and restore a backup"),
+}
+
+
 def _explain(error: sqlite3.Error, name: str) -> HyperhiveError | None:
     """What went wrong around the database, in words; None if the fault is in the statement."""
-    match getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF:  # the primary one of an extended code
-        case sqlite3.SQLITE_FULL:
-            return Unavailable("the disk is full: nothing was stored; free some space and try again")
-        case sqlite3.SQLITE_IOERR:
-            return Unavailable(f"the disk of {name} fails or is full ({error}): nothing was stored; look at it")
-        case sqlite3.SQLITE_READONLY:
-            return Unavailable(f"{name} is read-only for this user: nothing was stored; make it writable")
-        case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
-            return Unavailable(f"{name} cannot be opened; is its directory there and writable for this user?")
-        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            return Unavailable(f"{name} is held by another program: nothing was stored; end that program")
-        case sqlite3.SQLITE_NOTADB | sqlite3.SQLITE_CORRUPT:
-            return BadInput(f"{name} is not a hyperhive database ({error}); move it away or restore a backup")
-    return None
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    failure = _FAILURES.get(code & 0xFF)  # the primary code of an extended one
+    return failure[0](failure[1].format(name=name, error=error)) if failure else None
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -46,6 +46,8 @@ _COLUMNS = (
     " answer.sender = messages.recipient)"
 )
 _WAITING = "recipient = ? AND delivered_at IS NULL AND dead_at IS NULL"
+_LEASED = "recipient = ? AND lease_until IS NOT NULL"  # delivering and parking end a lease
+_DELIVERED = "recipient = ? AND delivered_at IS NOT NULL"
 _RECIPIENTS = """
 WITH RECURSIVE some (name) AS (
   SELECT min(recipient) FROM messages WHERE delivered_at IS NOT NULL
@@ -61,8 +63,8 @@ def _select(connection: sqlite3.Connection, rest: str, values: Sequence[object])
     return [_message(*row) for row in rows]
 
 
-def _message(number: int, *values: Any) -> Message:  # noqa: ANN401  (a row, in the order of the fields)
-    return Message(number, *values[:-1], replied=bool(values[-1]))
+def _message(*row: Any) -> Message:  # noqa: ANN401  (a row, in the order of the fields)
+    return Message(*(*row[:-1], bool(row[-1])))
 
 
 def insert(
@@ -112,7 +114,7 @@ def is_full(connection: sqlite3.Connection, recipient: str, bound: int, *, besid
 
 def dead_is_full(connection: sqlite3.Connection, recipient: str, bound: int) -> bool:
     """Whether at least `bound` messages to that recipient are parked."""
-    query = "SELECT 1 FROM messages WHERE recipient = ? AND dead_at IS NOT NULL LIMIT 1 OFFSET ?"
+    query = "SELECT 1 FROM messages WHERE recipient = ? AND dead_at > 0 LIMIT 1 OFFSET ?"
     return connection.execute(query, (recipient, bound - 1)).fetchone() is not None
 
 
@@ -124,10 +126,11 @@ def waiting(connection: sqlite3.Connection, recipient: str, *, limit: int = 100)
 
 def due(connection: sqlite3.Connection, recipient: str) -> float | None:
     """When the recipient's next waiting message can be leased: 0 is now, else when its lease ends (Unix seconds)."""
-    (at,) = connection.execute(
-        f"SELECT min(coalesce(lease_until, 0)) FROM messages WHERE {_WAITING}",  # noqa: S608
-        (recipient,),
-    ).fetchone()
+    query = f"SELECT 1 FROM messages WHERE {_WAITING} AND lease_until IS NULL LIMIT 1"  # noqa: S608
+    if connection.execute(query, (recipient,)).fetchone():
+        return 0.0
+    query = f"SELECT min(lease_until) FROM messages WHERE {_LEASED}"  # noqa: S608
+    (at,) = connection.execute(query, (recipient,)).fetchone()
     return None if at is None else float(at)
 
 
@@ -156,7 +159,17 @@ def end_leases(connection: sqlite3.Connection, recipient: str) -> None:
 
 def leased(connection: sqlite3.Connection, recipient: str) -> list[Message]:
     """What that recipient works on now, newest first."""
-    return _select(connection, f"{_WAITING} AND lease_until > ? ORDER BY id DESC", (recipient, time.time()))
+    return _select(connection, f"{_LEASED} AND lease_until > ? ORDER BY id DESC", (recipient, time.time()))
+
+
+def in_work(connection: sqlite3.Connection, recipient: str) -> tuple[int, int] | None:
+    """Chain (as `Message.chain`, but never 0) and hops of the newest message that the recipient works on now."""
+    query = (
+        f"SELECT CASE chain WHEN 0 THEN id ELSE chain END, hops FROM messages WHERE {_LEASED}"  # noqa: S608
+        " AND lease_until > ? ORDER BY id DESC LIMIT 1"
+    )
+    row: tuple[int, int] | None = connection.execute(query, (recipient, time.time())).fetchone()
+    return row
 
 
 def deliver(connection: sqlite3.Connection, recipient: str, ids: Iterable[int], *, leased: bool = True) -> int:
@@ -178,20 +191,24 @@ def park_tired(connection: sqlite3.Connection, recipient: str, attempts: int) ->
     now = time.time()
     rest = f"{_WAITING} AND attempts >= ? AND (lease_until IS NULL OR lease_until <= ?)"
     tired = _select(connection, f"{rest} ORDER BY id", (recipient, attempts, now))
-    connection.executemany("UPDATE messages SET dead_at = ? WHERE id = ?", [(now, each.id) for each in tired])
+    connection.executemany(
+        "UPDATE messages SET dead_at = ?, lease_until = NULL WHERE id = ?", [(now, each.id) for each in tired]
+    )
     return tired
 
 
 def dead_letters(connection: sqlite3.Connection, limit: int = 1000) -> list[Message]:
-    """The parked messages, newest first."""
-    return _select(connection, "dead_at IS NOT NULL ORDER BY id DESC LIMIT ?", (limit,))
+    """The parked messages, the last parked first."""
+    return _select(connection, "dead_at > 0 ORDER BY dead_at DESC, id DESC LIMIT ?", (limit,))
 
 
 def mailbox(connection: sqlite3.Connection, recipient: str, *, delivered: bool, limit: int) -> list[Message]:
     """The recipient's waiting messages (and, with `delivered`, the others too), newest first."""
     if not delivered:
         return _select(connection, f"{_WAITING} ORDER BY id DESC LIMIT ?", (recipient, limit))
-    return _select(connection, "recipient = ? AND dead_at IS NULL ORDER BY id DESC LIMIT ?", (recipient, limit))
+    each = (f"SELECT id FROM messages WHERE {which}" for which in (_WAITING, _DELIVERED))  # noqa: S608
+    newest = f"SELECT id FROM ({' UNION ALL '.join(each)}) ORDER BY id DESC LIMIT ?"  # noqa: S608
+    return _select(connection, f"id IN ({newest}) ORDER BY id DESC", (recipient, recipient, limit))
 
 
 def recipients(connection: sqlite3.Connection) -> list[str]:
@@ -204,15 +221,11 @@ def prune(connection: sqlite3.Connection, recipient: str, *, before: float, max_
 
     Returns how many went.
     """
-    delivered = "recipient = ? AND delivered_at IS NOT NULL"
-    (count,) = connection.execute(f"SELECT count(*) FROM messages WHERE {delivered}", (recipient,)).fetchone()  # noqa: S608
+    (count,) = connection.execute(f"SELECT count(*) FROM messages WHERE {_DELIVERED}", (recipient,)).fetchone()  # noqa: S608
     (old,) = connection.execute(
         "SELECT count(*) FROM messages WHERE recipient = ? AND delivered_at < ?", (recipient, before)
     ).fetchone()
     number = min(max(count - max_rows, old), limit)
-    connection.execute(
-        "DELETE FROM messages WHERE id IN"
-        f" (SELECT id FROM messages WHERE {delivered} ORDER BY delivered_at, id LIMIT ?)",
-        (recipient, number),
-    )
+    oldest = f"SELECT id FROM messages WHERE {_DELIVERED} ORDER BY delivered_at, id LIMIT ?"  # noqa: S608
+    connection.execute(f"DELETE FROM messages WHERE id IN ({oldest})", (recipient, number))  # noqa: S608
     return int(number)

@@ -51,7 +51,6 @@ CREATE TABLE messages (
   sender       TEXT NOT NULL,
   recipient    TEXT NOT NULL,
   kind         TEXT NOT NULL CHECK (kind IN ('mail', 'question', 'event')),
-  body         TEXT NOT NULL,
   reply_to     INTEGER,
   chain        INTEGER NOT NULL DEFAULT 0,     -- the message that began it; 0: this one
   hops         INTEGER NOT NULL DEFAULT 0,
@@ -59,11 +58,13 @@ CREATE TABLE messages (
   lease_until  REAL,                           -- NULL: nobody works on it
   attempts     INTEGER NOT NULL DEFAULT 0,
   delivered_at REAL,                           -- acknowledged after the turn
-  dead_at      REAL                            -- parked as a dead letter
+  dead_at      REAL,                           -- parked as a dead letter
+  body         TEXT NOT NULL                   -- last: what is behind a long text is slow to reach
 );
 CREATE INDEX messages_waiting ON messages (recipient, id) WHERE delivered_at IS NULL AND dead_at IS NULL;
 CREATE INDEX messages_delivered ON messages (recipient, delivered_at) WHERE delivered_at IS NOT NULL;
-CREATE INDEX messages_dead ON messages (recipient, id) WHERE dead_at IS NOT NULL;
+CREATE INDEX messages_leased ON messages (recipient, lease_until) WHERE lease_until IS NOT NULL;
+CREATE INDEX messages_dead ON messages (dead_at, recipient) WHERE dead_at IS NOT NULL;
 CREATE INDEX messages_answers ON messages (reply_to) WHERE reply_to IS NOT NULL;
 
 CREATE TABLE turns (

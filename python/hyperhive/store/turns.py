@@ -117,6 +117,15 @@ def last_for(connection: sqlite3.Connection, agent: str) -> Turn | None:
     return _turn(row) if row else None
 
 
+def of_agent(connection: sqlite3.Connection, agent: str, limit: int = 20) -> list[Turn]:
+    """The agent's turns, newest first."""
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM turns WHERE agent = ? ORDER BY id DESC LIMIT ?",  # noqa: S608
+        (agent, limit),
+    )
+    return [_turn(row) for row in rows]
+
+
 def events_of(connection: sqlite3.Connection, turn: int) -> list[str]:
     """The turn's events as JSON lines, in order."""
     return [row[0] for row in connection.execute("SELECT event FROM turn_events WHERE turn = ? ORDER BY seq", (turn,))]

@@ -58,24 +58,37 @@ class StubHive:
 class Rig:
     """One agent, `worker`, and everything around it."""
 
-    def __init__(self, root: Path, settings: Settings, database: Database) -> None:
+    def __init__(self, root: Path, settings: Settings, database: Database, claude: str, drain: float) -> None:
         self.root = root
         self.settings = settings
         self.database = database
         self.hub = Hub()
         self.broker = Broker(database, self.hub)
         self.heartbeats = Heartbeats()
+        self.servers = Servers()
         self.crashes: list[Crash] = []
+        self.model_port = 0
+        self.harness_pid = 0
         self.backend = LocalBackend(
-            state_dir=root, runtime_dir=root / "run", claude=CLAUDE or "claude", drain=20, on_crash=self._crashed
+            state_dir=root, runtime_dir=root / "run", claude=claude, drain=drain, on_crash=self._crashed
         )
 
     async def heartbeat(self, agent: str, generation: int, state: str, pid: int) -> None:
+        self.harness_pid = pid
         self.heartbeats.beat(agent, generation, state)
 
     async def _crashed(self, crash: Crash) -> None:
         self.crashes.append(crash)
         self.heartbeats.fail(crash.agent, crash.log)
+
+    async def show(self) -> None:
+        """Let the harness reach the core."""
+        path = self.root / "run/agents/worker/harness.sock"
+        await self.servers.listen(path, create_harness_app(self), identity="worker", mode=0o600)
+
+    async def hide(self) -> None:
+        """Take the core away from the harness."""
+        await self.servers.close(self.root / "run/agents/worker/harness.sock")
 
     async def start(self) -> None:
         expected = self.heartbeats.expect("worker", 1)
@@ -103,6 +116,12 @@ class Rig:
             await asyncio.sleep(0.02)
         return found
 
+    async def outcomes(self) -> list[str | None]:
+        """How the turns so far ended, in order."""
+        return await self.database.read(
+            lambda c: [outcome for (outcome,) in c.execute("SELECT outcome FROM turns ORDER BY id")]
+        )
+
     async def results(self, turn: int) -> list[dict[str, Any]]:
         """The tool results of a turn, as Claude Code reported them."""
         rows = await self.database.read(
@@ -129,7 +148,7 @@ def _turn_of(connection: Any, message: int) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def rig(root: Path, **changes: Any) -> AsyncIterator[Rig]:
+async def rig(root: Path, *, claude: str = CLAUDE or "claude", drain: float = 20, **changes: Any) -> AsyncIterator[Rig]:
     """A started rig; the agent's settings are the sample's with `changes`."""
     settings = sample(**changes)
     model = subprocess.Popen(  # noqa: ASYNC220  (before anything else runs)
@@ -140,8 +159,9 @@ async def rig(root: Path, **changes: Any) -> AsyncIterator[Rig]:
     assert model.stdout
     port = json.loads(model.stdout.readline())["port"]
     database = await Database.open(root / "hive.db")
-    made = Rig(root, settings, database)
-    servers, mcp = Servers(), McpListener(HiveTools(made.broker, StubHive(root, settings)))
+    made = Rig(root, settings, database, claude, drain)
+    made.model_port = port
+    mcp = McpListener(HiveTools(made.broker, StubHive(root, settings)))
 
     async def record(agent: str, model: str, input_tokens: int, output_tokens: int) -> None:
         pass
@@ -151,15 +171,15 @@ async def rig(root: Path, **changes: Any) -> AsyncIterator[Rig]:
     runtime.mkdir(parents=True)
     try:
         await database.write(lambda c: agents.create(c, "worker", Role.AGENT))
-        await servers.listen(runtime / "harness.sock", create_harness_app(made), identity="worker", mode=0o600)
-        await servers.listen(runtime / "model.sock", gateway, identity="worker", mode=0o600)
+        await made.show()
+        await made.servers.listen(runtime / "model.sock", gateway, identity="worker", mode=0o600)
         await mcp.listen(runtime / "mcp.sock", "worker")
         await made.start()
         yield made
     finally:
         await made.backend.close()
         await mcp.close_all()
-        await servers.close_all()
+        await made.servers.close_all()
         await gateway.aclose()
         await database.close()
         model.terminate()

@@ -1,0 +1,24 @@
+"""Every test has its own HOME and git configuration, and the signals that a terminal would give it."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def hermetic(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of the developer's HOME, git configuration, credentials or running hive reaches a test."""
+    home: Path = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    for name in ("ANTHROPIC_API_KEY", "HYPERHIVE_SOCKET", "HYPERHIVE_DEBUG"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def pytest_configure() -> None:
+    """A shell that starts tests in the background ignores SIGINT for them; what they start must not inherit that."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,0 +1,301 @@
+"""What the loop does with each end of a turn: a real broker and cage, Claude Code's bad days played by a stand-in."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from e2e.turn_rig import Rig, rig
+from harness_rig import (
+    DONE,
+    INIT,
+    LACKING,
+    SKIP_REASON,
+    answers,
+    config,
+    prints,
+    result,
+    runs,
+    stand_in,
+    state_of,
+    write,
+)
+
+from hyperhive.errors import Conflict, HyperhiveError, Unavailable
+from hyperhive.harness.loop import Harness
+from hyperhive.store import messages
+
+pytestmark = pytest.mark.skipif(LACKING is not None, reason=SKIP_REASON)
+
+LAME = {**INIT, "mcp_servers": [{"name": "hive", "status": "failed"}]}
+OVERFLOW = result(terminal_reason="blocking_limit", result="Prompt is too long")
+REFUSED = result(api_error_status=400, result="API Error: 400 bad ids")
+LOST = result(subtype="error_during_execution", errors=["No conversation found with session ID: x"])
+
+
+@contextlib.asynccontextmanager
+async def hive(root: Path, *scripts: str, **more: Any) -> AsyncIterator[Rig]:
+    """A hive whose worker runs the stand-in with these scripts, one a turn."""
+    async with rig(root, claude=stand_in(root, *scripts), **more) as made:
+        yield made
+
+
+async def told(made: Rig) -> list[str]:
+    """What worker and the hive told the operator, in order."""
+    return [mail.body for mail in reversed(await made.broker.inbox(all_=True, limit=100))]
+
+
+def session_of(arguments: list[str], flag: str) -> str:
+    return arguments[arguments.index(flag) + 1]
+
+
+def test_mail_becomes_a_prompt_and_is_acknowledged_after_the_turn(tmp_path: Path) -> None:
+    done = {**DONE, "usage": {"input_tokens": 7, "output_tokens": 3}, "total_cost_usd": 0.25}
+
+    async def go() -> None:
+        async with hive(tmp_path, answers(done)) as made:
+            message = await made.broker.send("operator", "worker", "/compact is no command here")
+            turn = await made.turn_done(message)
+            assert (turn["outcome"], turn["generation"], turn["cost_usd"]) == ("completed", 1, 0.25)
+            assert json.loads(turn["usage"]) == {"input_tokens": 7, "output_tokens": 3}
+            prompt, arguments = runs(tmp_path)[0]
+            assert prompt == f"[from operator, message {message}]\n/compact is no command here"
+            assert session_of(arguments, "--session-id") == turn["session_id"]
+            assert await told(made) == []
+
+    asyncio.run(go())
+
+
+def test_notes_stand_in_the_first_prompt_of_a_session_only(tmp_path: Path) -> None:
+    async def go() -> None:
+        async with hive(tmp_path, answers(DONE)) as made:
+            (state_of(tmp_path) / "notes.md").write_text("the cellar key hangs behind the door")
+            for number in range(2):
+                await made.turn_done(await made.broker.send("operator", "worker", f"mail {number}"))
+            (first, _), (second, arguments) = runs(tmp_path)
+            assert first.startswith("[your notes, /state/notes.md]\nthe cellar key")
+            assert "cellar" not in second
+            assert "--resume" in arguments
+
+    asyncio.run(go())
+
+
+def test_a_lost_session_is_replaced_by_one_from_the_notes_with_the_same_mail(tmp_path: Path) -> None:
+    scripts = answers(DONE), prints(LOST), answers(DONE)
+
+    async def go() -> None:
+        async with hive(tmp_path, *scripts) as made:
+            await made.turn_done(await made.broker.send("operator", "worker", "one"))
+            (state_of(tmp_path) / "notes.md").write_text("what lasts")
+            await made.turn_done(await made.broker.send("operator", "worker", "two"))
+            assert await made.outcomes() == ["completed", "session_lost", "completed"]
+            (_, first), (_, second), (prompt, third) = runs(tmp_path)
+            assert session_of(second, "--resume") == session_of(first, "--session-id")
+            assert session_of(third, "--session-id") != session_of(first, "--session-id")
+            assert "what lasts" in prompt and "two" in prompt
+
+    asyncio.run(go())
+
+
+def test_a_session_that_was_not_stored_is_said_so_and_not_resumed(tmp_path: Path) -> None:
+    async def go() -> None:
+        async with hive(tmp_path, prints(INIT, DONE)) as made:
+            for number in range(2):
+                turn = await made.turn_done(await made.broker.send("operator", "worker", f"mail {number}"))
+                assert (turn["outcome"], "did not store the session" in turn["detail"]) == ("completed", True), turn
+            assert all("--session-id" in arguments for _, arguments in runs(tmp_path))
+
+    asyncio.run(go())
+
+
+def test_an_overflow_gets_one_new_session_and_then_the_mail_is_given_up_with_word_to_the_operator(
+    tmp_path: Path,
+) -> None:
+    scripts = answers(OVERFLOW), answers(DONE), answers(OVERFLOW)
+
+    async def go() -> None:
+        async with hive(tmp_path, *scripts) as made:
+            await made.turn_done(await made.broker.send("operator", "worker", "long"))
+            assert await made.outcomes() == ["context_overflow", "completed"]
+            assert await told(made) == []
+            await made.turn_done(await made.broker.send("operator", "worker", "longer"))
+            assert (await made.outcomes())[2:] == ["context_overflow", "context_overflow"]
+            (word,) = await told(made)
+            assert "context_overflow" in word and "Prompt is too long" in word
+            assert ["--resume" in arguments for _, arguments in runs(tmp_path)] == [False, False, True, False]
+
+    asyncio.run(go())
+
+
+def test_a_turn_without_the_hives_tools_is_tried_again_and_loses_no_mail(tmp_path: Path) -> None:
+    async def go() -> None:
+        async with hive(tmp_path, prints(LAME, DONE), answers(DONE)) as made:
+            await made.turn_done(await made.broker.send("operator", "worker", "hi"))
+            assert await made.outcomes() == ["mcp_not_connected", "completed"]
+
+    asyncio.run(go())
+
+
+def test_an_overloaded_model_is_asked_again_with_the_same_mail(tmp_path: Path) -> None:
+    async def go() -> None:
+        async with hive(tmp_path, answers(result(api_error_status=529)), answers(DONE)) as made:
+            message = await made.broker.send("operator", "worker", "hi")
+            await made.turn_done(message)
+            assert await made.outcomes() == ["model_unreachable", "completed"]
+            attempts = await made.database.read(
+                lambda c: c.execute("SELECT attempts FROM messages WHERE id = ?", (message,)).fetchone()
+            )
+            assert attempts == (1,)
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize(
+    ("failure", "outcome"),
+    [
+        (result(api_error_status=429, result="limit"), "usage_limit"),
+        (result(api_error_status=400, result="Credit balance is too low"), "usage_limit"),
+        (result(api_error_status=401, result="Invalid API key"), "not_logged_in"),
+        (result(api_error_status=404, result="no such model"), "model_not_available"),
+    ],
+)
+def test_a_model_that_says_no_for_a_while_keeps_the_mail_and_the_operator_is_told_once(
+    tmp_path: Path, failure: dict[str, Any], outcome: str
+) -> None:
+    async def go() -> None:
+        async with hive(tmp_path, answers(failure)) as made:
+            message = await made.broker.send("operator", "worker", "hi")
+            await made.until(lambda c: c.execute("SELECT 1 FROM messages WHERE recipient = 'operator'").fetchone())
+            (word,) = await told(made)
+            assert outcome in word and str(failure["result"]) in word
+            held = await made.database.read(lambda c: messages.leased(c, "worker"))
+            assert [each.id for each in held] == [message]
+            started = time.monotonic()
+            await made.backend.stop("worker")  # it waits for minutes, but not when told to stop
+            assert time.monotonic() - started < 5
+            assert made.crashes == []
+
+    asyncio.run(go())
+
+
+def test_mail_that_the_model_refuses_becomes_a_dead_letter_and_is_not_lost(tmp_path: Path) -> None:
+    async def go() -> None:
+        async with hive(tmp_path, answers(REFUSED)) as made:
+            message = await made.broker.send("operator", "worker", "hi")
+            await made.until(lambda c: c.execute("SELECT 1 FROM messages WHERE dead_at IS NOT NULL").fetchone())
+            assert [letter.id for letter in await made.broker.dead_letters()] == [message]
+            assert set(await made.outcomes()) == {"model_refused"}
+            words = await told(made)
+            assert ["bad ids" in word for word in words] == [True, False], words
+            assert all("--session-id" in arguments for _, arguments in runs(tmp_path))
+
+    asyncio.run(go())
+
+
+def test_a_turn_at_its_limit_of_model_calls_is_over_and_the_operator_is_told(tmp_path: Path) -> None:
+    async def go() -> None:
+        async with hive(tmp_path, answers(result(subtype="error_max_turns"))) as made:
+            turn = await made.turn_done(await made.broker.send("operator", "worker", "hi"))
+            assert turn["outcome"] == "max_turns"
+            assert len(await told(made)) == 1
+
+    asyncio.run(go())
+
+
+def test_a_drain_that_takes_too_long_interrupts_the_turn_and_its_mail_comes_again(tmp_path: Path) -> None:
+    endless = f"{answers()}trap 'exit 1' INT\ntouch /state/ready\nwhile :; do sleep 0.05; done"
+
+    async def go() -> None:
+        async with hive(tmp_path, endless, answers(DONE), drain=0.5) as made:
+            message = await made.broker.send("operator", "worker", "hi")
+            await made.until(lambda _: (state_of(tmp_path) / "ready").exists())
+            await made.backend.stop("worker")
+            assert await made.outcomes() == ["interrupted"]
+            assert made.crashes == []
+            await made.start()
+            await made.turn_done(message)
+            assert await made.outcomes() == ["interrupted", "completed"]
+            assert "delivery 2" in runs(tmp_path)[1][0]
+
+    asyncio.run(go())
+
+
+def test_a_cage_that_is_missing_or_does_not_start_is_one_clear_error(tmp_path: Path) -> None:
+    made = config(tmp_path, answers(DONE))
+    path = write(tmp_path / "harness.json", made)
+    value = json.loads(path.read_text())
+    value["cage"]["argv"] = [str(tmp_path / "nowhere"), "--"]
+    path.write_text(json.dumps(value))
+    with pytest.raises(Unavailable, match="nowhere: No such file"):
+        Harness(path).run()
+    value["cage"]["argv"] = [made.cage[0], "--no-such-flag", "--"]
+    path.write_text(json.dumps(value))
+    with pytest.raises(HyperhiveError, match=r"does not start .exit 1.: .*no-such-flag"):
+        Harness(path).run()
+
+
+def test_a_claude_that_hangs_at_the_start_is_given_up(tmp_path: Path) -> None:
+    made = config(tmp_path, answers(DONE))
+    (tmp_path / "claude").write_text("#!/bin/sh\nexec sleep 93939\n")
+    with pytest.raises(Unavailable, match=r"no answer within 0\.5 s"):
+        Harness(write(tmp_path / "harness.json", made), check_time=0.5).run()
+
+
+def test_a_core_that_goes_away_during_a_turn_finds_it_done_when_it_is_back(tmp_path: Path) -> None:
+    script = f"{answers()}touch /state/ready\nuntil [ -e /state/go ]; do sleep 0.02; done\n{prints(DONE)}"
+
+    async def go() -> None:
+        async with hive(tmp_path, script) as made:
+            message = await made.broker.send("operator", "worker", "hi")
+            await made.until(lambda _: (state_of(tmp_path) / "ready").exists())
+            await made.hide()
+            (state_of(tmp_path) / "go").touch()
+            await made.until(lambda _: "trying again" in made.backend.log("worker", 20))
+            await made.show()
+            turn = await made.turn_done(message)
+            assert turn["outcome"] == "completed"
+            assert made.crashes == []
+
+    asyncio.run(go())
+
+
+@contextlib.contextmanager
+def alone(root: Path) -> Iterator[subprocess.Popen[str]]:
+    """hive-ag3nt as a process, without a core."""
+    path = write(root / "harness.json", config(root, answers(DONE)))
+    main = "from hyperhive.harness.main import agent; agent()"
+    argv = [sys.executable, "-c", main, "--config", str(path)]
+    environment = {**os.environ, "PYTHONPATH": "python"}
+    with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True, env=environment) as child:
+        try:
+            yield child
+        finally:
+            child.kill()
+
+
+def test_without_a_core_it_keeps_trying_and_sigterm_ends_it_well(tmp_path: Path) -> None:
+    with alone(tmp_path) as child:
+        assert child.stderr
+        first, second = child.stderr.readline(), child.stderr.readline()
+        assert first.startswith("no core answers at") and second == first
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(timeout=5) == 0
+        assert "Traceback" not in child.stderr.read()
+
+
+def test_a_second_harness_of_one_agent_is_refused(tmp_path: Path) -> None:
+    with alone(tmp_path) as child:
+        assert child.stderr
+        child.stderr.readline()
+        with pytest.raises(Conflict, match="another harness runs this agent"):
+            Harness(tmp_path / "harness.json").run()

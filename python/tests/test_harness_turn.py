@@ -1,0 +1,134 @@
+"""One turn in the real cage with a stand-in for Claude Code: what is read, and how it is ended."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness_rig import DONE, INIT, LACKING, SKIP_REASON, STORE, config, prints, result, runs, state_of
+
+from hyperhive.harness.outcome import Events, Outcome, Verdict
+from hyperhive.harness.session import Session
+from hyperhive.harness.turn import MAX_BATCH, TurnHooks, run_turn
+
+pytestmark = pytest.mark.skipif(LACKING is not None, reason=SKIP_REASON)
+
+FRESH = Session("11111111-1111-4111-8111-111111111111", fresh=True)
+
+
+class Turn:
+    """A finished turn and what its hooks saw. `stop` names a file in /state whose appearance asks for the end."""
+
+    def __init__(self, root: Path, script: str, *, prompt: str = "go", stop: str = "", **changes: Any) -> None:
+        self.batches: list[bytes] = []
+        self._stop = state_of(root) / stop if stop else None
+        made = config(root, script, **changes)
+        hooks = TurnHooks(lines=self.batches.append, tick=lambda: self._stop is not None and self._stop.exists())
+        self.verdict: Verdict
+        self.events: Events
+        self.verdict, self.events = run_turn(made, FRESH, prompt, hooks)
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for batch in self.batches for line in batch.split(b"\n")]
+
+
+def alive(fragment: str) -> bool:
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and fragment in (entry / "cmdline").read_text(errors="replace"):
+                return True
+        except OSError:
+            continue
+    return False
+
+
+def until_dead(fragment: str) -> None:
+    deadline = time.monotonic() + 5
+    while alive(fragment):
+        assert time.monotonic() < deadline, f"{fragment!r} lives on"
+
+
+def test_the_events_are_handed_on_as_they_are_and_judged(tmp_path: Path) -> None:
+    turn = Turn(tmp_path, prints(INIT, DONE))
+    assert turn.verdict.outcome is Outcome.COMPLETED, turn.verdict
+    assert turn.lines == [INIT, DONE]
+
+
+def test_a_line_that_comes_in_pieces_is_one_event(tmp_path: Path) -> None:
+    script = 'printf \'{"type": "resu\'; sleep 0.1; printf \'lt", "is_error": false}\\n\''
+    turn = Turn(tmp_path, prints(INIT) + script)
+    assert turn.verdict.outcome is Outcome.COMPLETED, turn.verdict
+    assert turn.lines[-1] == {"type": "result", "is_error": False}
+
+
+def test_a_last_line_without_its_newline_counts(tmp_path: Path) -> None:
+    turn = Turn(tmp_path, prints(INIT) + 'printf \'{"type": "result", "is_error": false}\'')
+    assert turn.verdict.outcome is Outcome.COMPLETED, turn.verdict
+    assert turn.lines[-1] == {"type": "result", "is_error": False}
+
+
+def test_an_enormous_event_is_judged_but_only_its_size_is_handed_on(tmp_path: Path) -> None:
+    size = MAX_BATCH + 1000
+    script = f'printf \'{{"type": "result", "is_error": false, "result": "\'; head -c {size} /dev/zero | tr \'\\0\' x'
+    turn = Turn(tmp_path, prints(INIT) + script + "; printf '\"}\\n'")
+    assert turn.verdict.outcome is Outcome.COMPLETED, turn.verdict
+    assert turn.lines[-1]["type"] == "oversized"
+    assert turn.lines[-1]["bytes"] > size
+
+
+def test_many_events_are_handed_on_in_batches_that_the_core_takes(tmp_path: Path) -> None:
+    line = json.dumps({"type": "assistant", "text": "x" * 1000})
+    script = f"yes '{line}' | head -n 3000\n"
+    turn = Turn(tmp_path, prints(INIT) + script + prints(DONE))
+    assert len(turn.lines) == 3002
+    assert max(map(len, turn.batches)) <= MAX_BATCH
+
+
+def test_words_that_are_no_json_do_no_harm(tmp_path: Path) -> None:
+    turn = Turn(tmp_path, prints(INIT) + "echo; echo not json; echo '[1]'; echo 'null'\n" + prints(DONE))
+    assert turn.verdict.outcome is Outcome.COMPLETED, turn.verdict
+
+
+def test_a_crash_is_told_by_the_last_line_of_standard_error(tmp_path: Path) -> None:
+    turn = Turn(tmp_path, "yes noise | head -c 300000 >&2; echo 'the last words' >&2; exit 1")
+    assert turn.verdict == Verdict(Outcome.CRASHED, "the last words")
+
+
+def test_a_long_prompt_arrives_whole(tmp_path: Path) -> None:
+    prompt = "[from bob, message 1]\n" + "päper 'n\" $(x) " * 100_000
+    Turn(tmp_path, prints(INIT, DONE), prompt=prompt)
+    assert runs(tmp_path)[0][0] == prompt
+
+
+def test_a_turn_without_the_hives_tools_is_ended_before_it_does_anything(tmp_path: Path) -> None:
+    lame = {**INIT, "mcp_servers": [{"name": "hive", "status": "failed"}]}
+    act = "for _ in $(seq 200); do sleep 0.05; done\ntouch /state/acted\n"
+    turn = Turn(tmp_path, f"trap 'exit 1' INT\n{prints(lame)}{act}{prints(DONE)}")
+    assert turn.verdict.outcome is Outcome.NO_MCP, turn.verdict
+    assert not (tmp_path / "agents/worker/state/acted").exists()
+
+
+def test_a_turn_that_must_end_is_interrupted_first_and_may_have_a_last_word(tmp_path: Path) -> None:
+    last = prints(result(terminal_reason="aborted_tools", total_cost_usd=0.5))
+    script = f"last() {{\ntouch /state/interrupted\n{last}exit 1\n}}\ntrap last INT\n{prints(INIT)}touch /state/ready\n"
+    turn = Turn(tmp_path, script + "while :; do sleep 0.05; done", stop="ready")
+    assert turn.verdict.outcome is Outcome.INTERRUPTED, turn.verdict
+    assert (tmp_path / "agents/worker/state/interrupted").exists()
+    assert turn.events.cost_usd == 0.5
+
+
+def test_one_that_heeds_no_interrupt_ends_with_everything_it_started(tmp_path: Path) -> None:
+    script = "trap '' INT TERM HUP\nsetsid sleep 91919 >/dev/null 2>&1 &\n" + prints(INIT)
+    turn = Turn(tmp_path, script + "touch /state/ready\nwhile :; do sleep 0.05; done", stop="ready")
+    assert turn.verdict.outcome is Outcome.INTERRUPTED, turn.verdict
+    until_dead("sleep\x0091919")
+
+
+def test_what_a_turn_leaves_running_ends_with_it(tmp_path: Path) -> None:
+    turn = Turn(tmp_path, "setsid sleep 92929 >/dev/null 2>&1 &\n" + STORE + prints(INIT, DONE))
+    assert turn.verdict.outcome is Outcome.COMPLETED, turn.verdict
+    until_dead("sleep\x0092929")
