@@ -50,7 +50,7 @@ def _core(root: Path) -> float:
     asyncio.run(_fill(root))
     main = "import sys; from hyperhive.cli.hive_c0re import main; sys.exit(main())"
     argv = [sys.executable, "-c", main, "--config", str(write_json(root / "core.json", config(root)))]
-    with subprocess.Popen(argv, stderr=subprocess.DEVNULL) as core:
+    with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as core:
         try:
             _wait(Client(root / "run/operator.sock"))
             polls = [_poll(root / f"run/agents/agent{number}/harness.sock") for number in range(AGENTS)]

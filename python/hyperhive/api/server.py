@@ -66,6 +66,7 @@ class _Connection(HttpToolsProtocol):
         self._stage = "idle"
         self._head = 0
         self._body = 0  # bytes of this request's body
+        self._read = 0  # bytes of bodies in this read
         self._overhead = 0  # bytes of this request that were no body
         self._running: RequestResponseCycle | None = None
         self._refusal = (400, "the request is not HTTP/1.1")
@@ -91,10 +92,10 @@ class _Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        before = self._body
+        self._read = 0
         super().data_received(data)
         if not self.transport.is_closing():
-            self._watch(len(data) - max(self._body - before, 0))
+            self._watch(len(data) - self._read)
 
     def _watch(self, overhead: int) -> None:
         """After each read: bound what a request that is not complete yet may still cost."""
@@ -131,6 +132,7 @@ class _Connection(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         self._body += len(body)
+        self._read += len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:

@@ -27,13 +27,15 @@ class RehearsalServer(ThreadingHTTPServer):
         self.answer = answer
         self.count = 0
         self.last = 0.0
+        self.messages = 0
         self._counting = threading.Lock()
 
-    def number(self) -> int:
+    def number(self, request: dict[str, Any]) -> int:
         """Count a Messages request and return its number."""
         with self._counting:
             self.count += 1
             self.last = time.time()
+            self.messages = len(request.get("messages") or [])
             return self.count
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401  (as the base class has it)
@@ -60,9 +62,10 @@ class _Handler(BaseHTTPRequestHandler):
         self._whole(200, b"")
 
     def do_GET(self) -> None:
-        """/rehearsal tells how many Messages requests came and when the last one did (Unix seconds)."""
+        """/rehearsal tells how many Messages requests came, when the last one did (Unix seconds) and its length."""
         if self.path == "/rehearsal":
-            return self._whole(200, json.dumps({"count": self.server.count, "last": self.server.last}).encode())
+            seen = {"count": self.server.count, "last": self.server.last, "messages": self.server.messages}
+            return self._whole(200, json.dumps(seen).encode())
         return self._error(404, "not_found_error", "the rehearsal serves POST /v1/messages only")
 
     def do_POST(self) -> None:
@@ -82,7 +85,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._whole(200, json.dumps({"input_tokens": len(json.dumps(request)) // 4}).encode())
         if path != "/v1/messages":
             return self._error(404, "not_found_error", f"no {path[:80]}")
-        number = self.server.number()
+        number = self.server.number(request)
         step = scripted_step(request.get("messages") or []) or self.server.answer(request)
         try:
             self._answer(request, step, number)

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import shutil
+import urllib.request
+import uuid
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from e2e.turn_rig import LACKING, rig
-from hyperhive.rehearsal.script import Step
+from e2e.turn_rig import LACKING, Rig, rig
+from hyperhive.harness.config import HarnessConfig
+from hyperhive.harness.outcome import Outcome
+from hyperhive.harness.session import Session
+from hyperhive.harness.turn import TurnHooks, run_turn
+from hyperhive.rehearsal.script import Step, marked
 from hyperhive.store import messages
 
 pytestmark = [
@@ -19,6 +28,17 @@ pytestmark = [
 
 def bash(command: str) -> Step:
     return {"tool": "Bash", "input": {"command": command}}
+
+
+async def asked(hive: Rig) -> dict[str, Any]:
+    """What the model saw of requests."""
+
+    def get() -> dict[str, Any]:
+        with urllib.request.urlopen(f"http://127.0.0.1:{hive.model_port}/rehearsal", timeout=5) as answer:
+            seen: dict[str, Any] = json.loads(answer.read())
+            return seen
+
+    return await asyncio.to_thread(get)
 
 
 def test_a_turn_runs_allowed_commands_denies_others_and_sends_mail(tmp_path: Path) -> None:
@@ -61,13 +81,75 @@ def test_the_key_and_the_home_of_the_operator_are_not_in_the_cage(
     asyncio.run(go())
 
 
+def test_the_cage_has_loopback_only_and_no_process_of_the_host(tmp_path: Path) -> None:
+    async def go() -> None:
+        async with rig(tmp_path, bash={"allow": ["cat *", "ps *"], "deny": []}) as hive:
+            steps = [bash("cat /proc/net/dev"), bash("ps -eo args"), {"text": "ok"}]
+            turn = await hive.turn_done(await hive.say(steps))
+            devices, processes = [str(result["content"]) for result in await hive.results(turn["id"])]
+            names = [line.split(":")[0].strip() for line in devices.splitlines() if ":" in line]
+            assert names == ["lo"]
+            assert "claude" in processes
+            assert "pytest" not in processes and "hive-ag3nt" not in processes
+            await hive.until(lambda _: not _alive("socat\x00TCP-LISTEN:8080"))
+
+    asyncio.run(go())
+
+
+FAILURES: list[tuple[Step, Outcome]] = [
+    ({"text": "no", "stop": "refusal"}, Outcome.REFUSED),
+    ({"status": 400, "error": {"type": "invalid_request_error", "message": "bad tool ids"}}, Outcome.REFUSED),
+    (
+        {"status": 400, "error": {"type": "invalid_request_error", "message": "prompt is too long: 9 tokens > 8"}},
+        Outcome.OVERFLOW,
+    ),
+    ({"text": "no", "stop": "model_context_window_exceeded"}, Outcome.OVERFLOW),
+    ({"text": "x", "tool": "Read", "input": {"file_path": "/x"}, "usage": {"input_tokens": 199_000}}, Outcome.OVERFLOW),
+    ({"status": 404, "error": {"type": "not_found_error", "message": "model: x"}}, Outcome.NO_MODEL),
+    ({"status": 403, "error": {"type": "permission_error", "message": "not yours"}}, Outcome.NO_MODEL),
+    ({"status": 429, "headers": {"retry-after": "3600"}}, Outcome.USAGE_LIMIT),
+    (
+        {"status": 400, "error": {"type": "invalid_request_error", "message": "Your credit balance is too low to …"}},
+        Outcome.USAGE_LIMIT,
+    ),
+]
+
+
+def test_each_failure_of_the_real_cli_is_called_by_its_name(tmp_path: Path) -> None:
+    async def go() -> None:
+        async with rig(tmp_path) as hive:
+            await hive.backend.stop("worker")
+            config = HarnessConfig.load(tmp_path / "run/agents/worker/harness.json")
+            hooks = TurnHooks(lines=lambda _: None, tick=lambda: False)
+            for step, outcome in FAILURES:
+                session = Session(str(uuid.uuid4()), fresh=True)
+                verdict, _ = await asyncio.to_thread(run_turn, config, session, f"go {marked([step])}", hooks)
+                assert verdict.outcome is outcome, (step, verdict)
+
+    asyncio.run(go())
+
+
+def test_a_session_that_is_gone_is_begun_anew_with_the_same_mail(tmp_path: Path) -> None:
+    async def go() -> None:
+        async with rig(tmp_path) as hive:
+            first = await hive.turn_done(await hive.say([{"text": "one"}]))
+            shutil.rmtree(tmp_path / "agents/worker/state/.claude/projects")
+            second = await hive.turn_done(await hive.say([{"text": "two"}]))
+            assert await hive.outcomes() == ["completed", "session_lost", "completed"]
+            assert second["session_id"] != first["session_id"]
+
+    asyncio.run(go())
+
+
 def test_the_second_turn_remembers_the_first(tmp_path: Path) -> None:
     async def go() -> None:
         async with rig(tmp_path) as hive:
             first = await hive.turn_done(await hive.say([{"text": "one"}]))
+            assert (await asked(hive))["messages"] == 1
             second = await hive.turn_done(await hive.say([{"text": "two"}]))
             assert second["outcome"] == "completed", second
             assert second["session_id"] == first["session_id"]
+            assert (await asked(hive))["messages"] == 3  # the first prompt, its answer, the second prompt
 
     asyncio.run(go())
 
