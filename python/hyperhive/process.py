@@ -11,8 +11,10 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from hyperhive.errors import HyperhiveError, Unavailable
@@ -69,6 +71,12 @@ def find(program: str, hint: str) -> str:
     if path is None:
         raise Unavailable(f"{program} is not on PATH; {hint}")
     return path
+
+
+def find_own(program: str) -> str:
+    """One of hyperhive's own programs: beside this interpreter (a venv), else on PATH. Raises Unavailable."""
+    beside = Path(sys.executable).with_name(program)
+    return str(beside) if beside.exists() else find(program, "install the hyperhive package")
 
 
 async def run(

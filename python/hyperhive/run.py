@@ -55,7 +55,7 @@ def main(options: RunOptions) -> int:
         print(f"model:     {said}", flush=True)
         config = write_config(state, runtime, url)
         log = state / "log" / "core.log"
-        core = stack.enter_context(_program([_beside("hive-c0re"), "--config", str(config)], log))
+        core = stack.enter_context(_program([process.find_own("hive-c0re"), "--config", str(config)], log))
         _wait_for_core(client, core, log)
         return _operate(options, client)
 
@@ -118,12 +118,6 @@ def _program(argv: list[str], log: Path, *, stdout: int | None = None) -> Iterat
     finally:
         child.terminate()
         child.wait()
-
-
-def _beside(name: str) -> str:
-    """One of our own programs: beside this interpreter (a venv) or on PATH."""
-    beside = Path(sys.executable).with_name(name)
-    return str(beside) if beside.exists() else process.find(name, "install the hyperhive package")
 
 
 def _wait_for_core(client: Client, core: process.Popen[bytes], log: Path) -> None:

@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import signal
-import sys
 import time
 from collections import deque
 from dataclasses import dataclass, field
@@ -174,7 +173,7 @@ class LocalBackend:
         applied = running.applied
         program = "hive-m1nd" if applied.settings.role is Role.MANAGER else "hive-ag3nt"
         config = self._paths(applied.name).runtime / "harness.json"
-        argv = [self._setpriv, "--pdeathsig", "KILL", "--", _script(program), "--config", str(config)]
+        argv = [self._setpriv, "--pdeathsig", "KILL", "--", process.find_own(program), "--config", str(config)]
         with _log_file(self._log_path(applied.name)) as output:
             try:
                 running.child = await process.start(argv, env=_environment(), output=output.fileno())
@@ -185,12 +184,6 @@ class LocalBackend:
         if running.stopping.is_set():  # stopped while it was being started
             running.child.send_signal(signal.SIGTERM)
         return await running.child.wait()
-
-
-def _script(name: str) -> str:
-    """One of our own programs: beside this interpreter (a venv) or on PATH."""
-    beside = Path(sys.executable).with_name(name)
-    return str(beside) if beside.exists() else process.find(name, "install the hyperhive package")
 
 
 def _environment() -> dict[str, str]:
