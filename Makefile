@@ -18,7 +18,7 @@ format: setup
 	@ruff check --fix . && ruff format .
 
 bench: setup
-	@python -m bench $(ARGS)
+	@PYTHONPATH=python/tests python -m bench $(ARGS)
 
 setup:
 	@tools/setup

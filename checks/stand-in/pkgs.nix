@@ -41,5 +41,9 @@ rec {
   socat = program "socat";
   systemd = program "systemd-run";
   util-linux = program "prlimit";
+  nixfmt = program "nixfmt";
+  nixfmt-tree = program "treefmt";
+  mkShell = { packages }: build "shell" { inherit packages; } "echo $packages > $out";
+  python3.withPackages = choose: program "python3";
   python3Packages.numpy = program "python3";
 }

@@ -3,23 +3,31 @@
 # Precedence: hive.toml's [overrides] > the modules (agent.nix) > hive.toml's [defaults] > the options' defaults. The
 # overrides are the operator's: they are laid over the evaluated modules, so no priority in agent.nix can beat them, and
 # evaluated with the options once more, so their types hold.
+#
+# The modules are hostile. Whatever they do to the module system (add to our options' declarations, disable our modules),
+# the result has the host's name, role and overrides, and exactly the keys of modules/agent.nix, or there is none.
 { lib }:
 { hive, modules }:
 let
   # A path, or what such a file parses to.
   host = if builtins.isAttrs hive then hive else builtins.fromTOML (builtins.readFile hive);
 
-  known = [
+  required = [
     "name"
     "role"
+  ];
+
+  known = required ++ [
     "defaults"
     "overrides"
   ];
 
+  missing = builtins.filter (key: !host ? ${key}) required;
+
   unknown = builtins.filter (key: !builtins.elem key known) (builtins.attrNames host);
 
-  # Every leaf of an attribute set with mkDefault, so that a module may set any of them.
-  defaultLeaves = lib.mapAttrsRecursive (_: value: lib.mkDefault value);
+  # Below everything that a module may say, mkDefault too, and above the options' own defaults.
+  defaultLeaves = lib.mapAttrsRecursive (_: lib.mkOverride 1250);
 
   identity = {
     hyperhive.agent = {
@@ -37,17 +45,32 @@ let
         identity
       ]
       ++ extra;
-    }).config.hyperhive.agent;
+    }).config;
 
-  judged = evaluate ([ { hyperhive.agent = defaultLeaves (host.defaults or { }); } ] ++ modules);
+  modulesSay = evaluate ([ { hyperhive.agent = defaultLeaves (host.defaults or { }); } ] ++ modules);
+  judged = modulesSay.hyperhive.agent;
 
   # Only the overrides, to check their types and names; what they do not say is not read from here.
-  overrides = evaluate [ { hyperhive.agent = host.overrides or { }; } ];
+  operatorSays = evaluate [ { hyperhive.agent = host.overrides or { }; } ];
+  override = path: _: lib.getAttrFromPath path operatorSays.hyperhive.agent;
+  overlaid = lib.recursiveUpdate judged (lib.mapAttrsRecursive override (host.overrides or { }));
 
-  overlaid = lib.recursiveUpdate judged (lib.mapAttrsRecursive (path: _: lib.getAttrFromPath path overrides) (host.overrides or { }));
+  # What can be set, as a tree of names, and whether a name that is not there is an error.
+  keys = value: if builtins.isAttrs value then builtins.mapAttrs (_: keys) value else null;
+  rules = config: {
+    options = keys (builtins.removeAttrs config [ "_module" ]);
+    strict = config._module.check or true;
+    closed = (config._module.freeformType or null) == null;
+  };
 in
-if unknown != [ ] then
+if missing != [ ] then
+  throw "hive.toml: ${builtins.head missing} is missing"
+else if unknown != [ ] then
   throw "hive.toml: unknown key ${builtins.head unknown}"
+else if judged.name != host.name || judged.role != host.role then
+  throw "agent.nix: name and role are the host's to say, through hive.toml; leave them out"
+else if rules modulesSay != rules operatorSays then
+  throw "agent.nix: it may set the options of hyperhive.agent and nothing else; it must not declare or disable any"
 else
   # What agent.nix says is checked even where an override hides it.
   builtins.deepSeq judged ({ schema = 1; } // overlaid)

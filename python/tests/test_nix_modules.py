@@ -146,6 +146,44 @@ def test_mk_agent_gives_settings_and_both_configurations_without_nixpkgs(tmp_pat
     assert value["systems"] == ["bee", "container"]
 
 
+def test_the_flakes_outputs_are_there_and_evaluate() -> None:
+    value = _evaluate(
+        f"let lib = import {STAND_IN}; pkgs = import {ROOT}/checks/stand-in/pkgs.nix {{ inherit lib; }};"
+        ' systems = { x86_64-linux = pkgs; aarch64-linux = pkgs; }; nixpkgs = { inherit lib; outPath = "/nixpkgs";'
+        f" legacyPackages = systems; }}; flake = import {ROOT}/flake.nix;"
+        " out = flake.outputs { inherit nixpkgs; self = { outPath = toString ./.; }; }; names = builtins.attrNames; in {"
+        " inherit (flake.inputs.nixpkgs) url; outputs = names out; modules = names out.nixosModules; lib = names out.lib;"
+        " packages = names out.packages.x86_64-linux; checks = names out.checks.x86_64-linux;"
+        " apps = names out.apps.aarch64-linux; program = out.apps.x86_64-linux.run.program;"
+        " evaluation = out.checks.x86_64-linux.evaluation.name; shells = names out.devShells.x86_64-linux;"
+        " formatter = out.formatter.x86_64-linux.name;"
+        " templates = builtins.mapAttrs (_: t: builtins.pathExists t.path) out.templates; }"
+    )
+    assert value.pop("program").startswith("/nix/store/")
+    assert value == {
+        "url": "github:NixOS/nixpkgs/nixos-26.05",
+        "outputs": [
+            "apps", "checks", "devShells", "formatter", "lib", "nixosModules", "packages", "templates",
+        ],
+        "modules": ["agent", "default", "hyperhive"],
+        "lib": ["mkAgent", "settings"],
+        "packages": ["default", "hyperhive"],
+        "checks": ["evaluation", "package"],
+        "apps": ["default", "run"],
+        "evaluation": "hyperhive-evaluation",
+        "shells": ["default"],
+        "formatter": "treefmt",
+        "templates": {"agent": True, "host": True},
+    }  # fmt: skip
+
+
+def test_the_lock_holds_the_input_of_the_flake() -> None:
+    lock = json.loads((ROOT / "flake.lock").read_text())
+    assert lock["nodes"]["root"]["inputs"] == {"nixpkgs": "nixpkgs"}
+    assert lock["nodes"]["nixpkgs"]["original"]["ref"] == "nixos-26.05"
+    assert len(lock["nodes"]["nixpkgs"]["locked"]["rev"]) == 40
+
+
 def test_the_modules_never_import_the_stand_in() -> None:
     texts = {path: path.read_text() for path in (ROOT / "modules").rglob("*.nix")}
     assert texts

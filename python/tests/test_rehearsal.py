@@ -6,6 +6,8 @@ import contextlib
 import http.client
 import json
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -170,3 +172,12 @@ def test_a_scripted_error_is_an_http_error(port: int) -> None:
     step = {"status": 529, "error": {"type": "overloaded_error", "message": "busy"}}
     status, body = post(port, asks(marked([step])))
     assert (status, json.loads(body)["error"]["type"]) == (529, "overloaded_error")
+
+
+def test_a_port_in_use_is_one_clear_line(port: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "hyperhive.rehearsal", "--port", str(port)],
+        capture_output=True, text=True, timeout=20, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr == f"error: port {port} of 127.0.0.1 cannot be used: Address already in use; choose another\n"

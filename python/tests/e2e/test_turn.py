@@ -83,8 +83,8 @@ def test_the_key_and_the_home_of_the_operator_are_not_in_the_cage(
 
 def test_the_cage_has_loopback_only_and_no_process_of_the_host(tmp_path: Path) -> None:
     async def go() -> None:
-        async with rig(tmp_path, bash={"allow": ["cat *", "ps *"], "deny": []}) as hive:
-            steps = [bash("cat /proc/net/dev"), bash("ps -eo args"), {"text": "ok"}]
+        async with rig(tmp_path, bash={"allow": ["sh *", "ps *"], "deny": []}) as hive:
+            steps = [bash("sh -c 'cat /proc/net/dev'"), bash("ps -eo args"), {"text": "ok"}]
             turn = await hive.turn_done(await hive.say(steps))
             devices, processes = [str(result["content"]) for result in await hive.results(turn["id"])]
             names = [line.split(":")[0].strip() for line in devices.splitlines() if ":" in line]
