@@ -3,6 +3,7 @@
 let
   inherit (import ./tools.nix { inherit lib; }) agent settingsOf plain;
   named = more: plain + more;
+  agentModule = settingsOf plain;
 in
 {
   "every default" = {
@@ -143,6 +144,27 @@ in
     ];
   };
 
+  "agent.nix beats the host's defaults with mkDefault too" = {
+    expr =
+      (settingsOf (named ''
+        [defaults]
+        model = "sonnet"
+      '') { hyperhive.agent.model = lib.mkDefault "opus"; }).model;
+    expected = "opus";
+  };
+
+  "a host's default beats the defaults that follow from the name" = {
+    expr =
+      (settingsOf (named ''
+        [defaults.git]
+        name = "The Hive"
+      '') { }).git;
+    expected = {
+      name = "The Hive";
+      email = "worker@hive.local";
+    };
+  };
+
   "a host's default list is replaced by agent.nix, not joined" = {
     expr =
       (settingsOf (named ''
@@ -222,6 +244,24 @@ in
     fails = "hive.toml: unknown key colour";
   };
 
+  "hive.toml without a name is an error" = {
+    expr = settingsOf "role = \"agent\"" { };
+    fails = "hive.toml: name is missing";
+  };
+
+  "hive.toml without a role is an error" = {
+    expr = settingsOf "name = \"worker\"" { };
+    fails = "hive.toml: role is missing";
+  };
+
+  "hive.toml cannot override the name" = {
+    expr = settingsOf (named ''
+      [overrides]
+      name = "other"
+    '') { };
+    fails = "hyperhive.agent.name' is read-only";
+  };
+
   "agent.nix cannot set the name" = {
     expr = agent { name = "other"; };
     fails = "hyperhive.agent.name' is read-only";
@@ -237,14 +277,63 @@ in
     fails = "hyperhive.agent.role' is read-only";
   };
 
+  "agent.nix cannot make itself the manager by what an option applies" = {
+    expr = agentModule { options.hyperhive.agent.role = lib.mkOption { apply = _: "manager"; }; };
+    fails = "name and role are the host's|already declared";
+  };
+
+  "agent.nix cannot take another name by what an option applies" = {
+    expr = agentModule { options.hyperhive.agent.name = lib.mkOption { apply = _: "other"; }; };
+    fails = "name and role are the host's|already declared";
+  };
+
+  "agent.nix cannot disable the module with its name and role" = {
+    expr = agentModule {
+      disabledModules = [ { key = ":anon-2"; } ];
+      hyperhive.agent = {
+        name = "other";
+        role = "manager";
+        git.name = "other";
+        git.email = "other@hive.local";
+      };
+    };
+    fails = "name and role are the host's|read-only";
+  };
+
+  "agent.nix declares no option of hyperhive.agent" = {
+    expr = agentModule { options.hyperhive.agent.extra = lib.mkOption { default = 1; }; };
+    fails = "it may set the options of hyperhive.agent and nothing else";
+  };
+
+  "agent.nix declares no other option" = {
+    expr = agentModule { options.other = lib.mkOption { default = 1; }; };
+    fails = "it may set the options of hyperhive.agent and nothing else";
+  };
+
+  "agent.nix cannot switch off the check for unknown options" = {
+    expr = agentModule {
+      config._module.check = false;
+      config.environment.systemPackages = [ ];
+    };
+    fails = "it may set the options of hyperhive.agent and nothing else|does not exist";
+  };
+
+  "agent.nix cannot take any option by a freeform type" = {
+    expr = agentModule {
+      config._module.freeformType = lib.types.attrs;
+      config.environment.systemPackages = [ ];
+    };
+    fails = "it may set the options of hyperhive.agent and nothing else|does not exist";
+  };
+
   "agent.nix sets nothing else" = {
-    expr = settingsOf plain { environment.systemPackages = [ ]; };
+    expr = agentModule { environment.systemPackages = [ ]; };
     fails = "option `environment.*' does not exist";
   };
 
   "agent.nix gets no pkgs" = {
-    expr = settingsOf plain ({ pkgs, ... }: { hyperhive.agent.prompt = "${pkgs}"; });
-    fails = "pkgs|missing|attribute|argument";
+    expr = agentModule ({ pkgs, ... }: { hyperhive.agent.prompt = "${pkgs}"; });
+    fails = "attribute 'pkgs' missing|required argument 'pkgs'";
   };
 
   "a value that an override hides is checked all the same" = {

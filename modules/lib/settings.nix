@@ -39,28 +39,27 @@ let
 
   evaluate =
     extra:
-    (lib.evalModules {
+    lib.evalModules {
       modules = [
         ../agent.nix
         identity
       ]
       ++ extra;
-    }).config;
+    };
 
   modulesSay = evaluate ([ { hyperhive.agent = defaultLeaves (host.defaults or { }); } ] ++ modules);
-  judged = modulesSay.hyperhive.agent;
+  judged = modulesSay.config.hyperhive.agent;
 
   # Only the overrides, to check their types and names; what they do not say is not read from here.
   operatorSays = evaluate [ { hyperhive.agent = host.overrides or { }; } ];
-  override = path: _: lib.getAttrFromPath path operatorSays.hyperhive.agent;
+  override = path: _: lib.getAttrFromPath path operatorSays.config.hyperhive.agent;
   overlaid = lib.recursiveUpdate judged (lib.mapAttrsRecursive override (host.overrides or { }));
 
   # What can be set, as a tree of names, and whether a name that is not there is an error.
   keys = value: if builtins.isAttrs value then builtins.mapAttrs (_: keys) value else null;
-  rules = config: {
-    options = keys (builtins.removeAttrs config [ "_module" ]);
-    strict = config._module.check or true;
-    closed = (config._module.freeformType or null) == null;
+  rules = evaluated: {
+    names = keys evaluated.config;
+    strict = evaluated._module.check or true;
   };
 in
 if missing != [ ] then

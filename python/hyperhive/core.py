@@ -188,8 +188,11 @@ class Core:
 @asynccontextmanager
 async def running_core(config: CoreConfig) -> AsyncIterator[Core]:
     """A started core for the time of the block. Raises Conflict if another core has the state directory."""
-    config.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    config.runtime_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for directory in (config.state_dir, config.runtime_dir):
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise Unavailable(f"{directory} cannot be made: {error.strerror}; choose another directory") from error
     with _lock(config.state_dir / "core.lock"):
         database = await Database.open(config.state_dir / "hive.db")
         try:

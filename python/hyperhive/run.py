@@ -23,7 +23,7 @@ from hyperhive import process
 from hyperhive.cli.card import card
 from hyperhive.cli.output import clean
 from hyperhive.client import Client
-from hyperhive.errors import Conflict, HyperhiveError, Unavailable
+from hyperhive.errors import BadInput, Conflict, HyperhiveError, Unavailable
 from hyperhive.story import Approve, Story
 
 REAL_API = "https://api.anthropic.com"
@@ -44,8 +44,11 @@ class RunOptions:
 def main(options: RunOptions) -> int:
     """Run the hive until Ctrl-C (or, with `once`, until the loop was shown). Returns the exit code."""
     state = options.state.resolve()
-    state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    runtime = runtime_directory(state)
+    try:
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        runtime = runtime_directory(state)
+    except OSError as error:
+        raise BadInput(f"{error.filename}: {error.strerror}; choose another directory with --state") from error
     client = Client(runtime / "operator.sock")
     _refuse_second(client, state)
     signal.signal(signal.SIGTERM, _terminate)
@@ -57,7 +60,11 @@ def main(options: RunOptions) -> int:
         log = state / "log" / "core.log"
         core = stack.enter_context(_program([process.find_own("hive-c0re"), "--config", str(config)], log))
         _wait_for_core(client, core, log)
-        return _operate(options, client)
+        try:
+            return _operate(options, client)
+        except KeyboardInterrupt:
+            print("\nstopping; a running turn may end first (at most a minute)", file=sys.stderr, flush=True)
+            raise
 
 
 def _refuse_second(client: Client, state: Path) -> None:

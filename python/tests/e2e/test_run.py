@@ -139,3 +139,10 @@ def test_a_second_hive_on_the_same_state_is_refused_and_the_first_goes_on(tmp_pa
         first.kill()
         first.wait()
         first.stdout.close()
+
+
+def test_a_state_directory_that_cannot_be_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    done = run(tmp_path / "file" / "hive")
+    assert done.returncode == 1
+    assert done.stderr == f"error: {tmp_path / 'file' / 'hive'}: Not a directory; choose another directory with --state\n"

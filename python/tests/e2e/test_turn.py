@@ -90,7 +90,7 @@ def test_the_cage_has_loopback_only_and_no_process_of_the_host(tmp_path: Path) -
             names = [line.split(":")[0].strip() for line in devices.splitlines() if ":" in line]
             assert names == ["lo"]
             assert "claude" in processes
-            assert "pytest" not in processes and "hive-ag3nt" not in processes
+            assert "hive-ag3nt" not in processes and "hyperhive.rehearsal" not in processes
             await hive.until(lambda _: not _alive("socat\x00TCP-LISTEN:8080"))
 
     asyncio.run(go())
