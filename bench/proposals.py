@@ -89,10 +89,14 @@ class Check:
         commit = await self._repository.fetch(self._root / "config", self._commit, tag)
         with tempfile.TemporaryDirectory(dir=self._root) as name:
             await self._repository.checkout(commit, HIVE, Path(name))
-            settings = validate(await self._evaluator.evaluate(Path(name)))
+            evaluated, _, _ = await asyncio.gather(
+                self._evaluator.evaluate(Path(name)),
+                self._repository.diff(None, commit),
+                self._repository.guest_change(None, commit),
+            )
+        settings = validate(evaluated)
         delta(self._applied, settings)
         lint(settings)
-        await self._repository.diff(None, commit)
         self._applied = settings
 
 

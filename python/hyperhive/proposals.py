@@ -161,20 +161,24 @@ class Proposals:
         """Fetch, evaluate and compare: the columns of a checked proposal. Raises HyperhiveError: the reason."""
         repository = self._generations.repository(row.agent)
         agent = await self._database.read(lambda c: agents.get(c, row.agent))
+        base = await self._current(row.agent, agent.generation)
+        before = base.commit if base else None
         commit = await repository.fetch(self._generations.config_of(row.agent), row.commit, f"proposal/{row.id}")
-        settings = await self._generations.evaluate(row.agent, commit)
+        settings, diff, guest = await asyncio.gather(
+            self._generations.evaluate(row.agent, commit),
+            repository.diff(before, commit),
+            repository.guest_change(before, commit),
+        )
         if broken := violations(settings, self._policy):
             raise Rejected("; ".join(broken))
-        base = await self._current(row.agent, agent.generation)
-        nixos = await repository.guest_change(base.commit if base else None, commit)
-        changes = [change.to_json() for change in delta(base.settings if base else None, settings, nixos_changed=nixos)]
+        changes = [change.to_json() for change in delta(base.settings if base else None, settings, nixos_changed=guest)]
         return {
             "commit": commit,
             "base_generation": agent.generation,
             "settings": settings.to_json(),
             "delta": changes,
             "lint": lint(settings),
-            "diff": await repository.diff(base.commit if base else None, commit),
+            "diff": diff,
             "fingerprint": _fingerprint(commit, agent.generation, changes),
             "error": None,
         }

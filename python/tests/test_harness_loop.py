@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -32,7 +33,7 @@ from harness_rig import (
 )
 
 from hyperhive.errors import Conflict, HyperhiveError, Unavailable
-from hyperhive.harness.loop import Harness
+from hyperhive.harness.loop import CORE_TIME, Harness
 from hyperhive.store import messages
 
 pytestmark = pytest.mark.skipif(LACKING is not None, reason=SKIP_REASON)
@@ -265,6 +266,27 @@ def test_a_core_that_goes_away_during_a_turn_finds_it_done_when_it_is_back(tmp_p
             turn = await made.turn_done(message)
             assert turn["outcome"] == "completed"
             assert made.crashes == []
+
+    asyncio.run(go())
+
+
+def test_a_core_that_hangs_does_not_hold_up_a_turn_event_by_event(tmp_path: Path) -> None:
+    say_much = prints({"type": "assistant", "text": "x" * 60_000}) * 10  # a pipe holds one of them
+    wait = "touch /state/ready\nuntil [ -e /state/go ]; do sleep 0.02; done\n"
+    script = f"{answers()}{wait}{say_much}touch /state/finished\n{prints(DONE)}"
+
+    async def go() -> None:
+        async with hive(tmp_path, script) as made:
+            message = await made.broker.send("operator", "worker", "hi")
+            await made.until(lambda _: (state_of(tmp_path) / "ready").exists())
+            await made.hide()
+            with socket.socket(socket.AF_UNIX) as silent:
+                silent.bind(str(tmp_path / "run/agents/worker/harness.sock"))
+                silent.listen()
+                (state_of(tmp_path) / "go").touch()
+                await made.until(lambda _: (state_of(tmp_path) / "finished").exists(), timeout=4 * CORE_TIME)
+            await made.show()
+            assert (await made.turn_done(message))["outcome"] == "completed"
 
     asyncio.run(go())
 
