@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+import uuid
 from pathlib import Path
 
 from e2e.turn_rig import Rig, rig
@@ -19,74 +20,77 @@ from bench.row import Row
 from hyperhive.harness.claude import command, environment
 from hyperhive.harness.session import Session
 from hyperhive.rehearsal.script import marked
-from hyperhive.settings import Settings
 
 ROUNDS = 5
 STEPS = [{"text": "done"}]
 
 
 def measure() -> list[Row]:
-    """Cold turns (a new session each), hive and bare in turn; medians of ROUNDS."""
+    """Cold turns (a new session each) in the hive and outside of it, in turn; medians of ROUNDS (about 20 s)."""
     with tempfile.TemporaryDirectory(prefix="hyperhive-bench-") as directory:
-        whole, until_prompt, bare = asyncio.run(_rounds(Path(directory)))
-    ratio = statistics.median(whole) / statistics.median(bare)
-    waited = statistics.median(until_prompt) * 1000
+        rounds = asyncio.run(_rounds(Path(directory)))
+    whole, prompted, bare, lone = (statistics.median(times) for times in zip(*rounds, strict=True))
+    ratio = whole / bare
     return [
-        Row("bare claude -p, cold", statistics.median(bare), "s", "", True),
-        Row("whole turn: message accepted -> acknowledged, cold", statistics.median(whole), "s", "", True),
-        Row("whole turn / bare claude -p", ratio, "ratio", "≤ 1.10", ratio <= 1.10),
-        Row("message accepted -> first request at the model", waited, "ms", "", True),
+        Row("bare claude -p without tools of a hive, cold", lone, "s", "", True),
+        Row("bare claude -p with the same flags, cold", bare, "s", "", True),
+        Row("whole turn: message accepted → acknowledged, cold", whole, "s", "", True),
+        Row("whole turn / bare claude -p with the same flags", ratio, "ratio", "≤ 1.10", ratio <= 1.10),
+        Row("whole turn / bare claude -p without tools of a hive", whole / lone, "ratio", "", True),
+        Row("message accepted → first request at the model", prompted * 1000, "ms", "", True),
     ]
 
 
-async def _rounds(root: Path) -> tuple[list[float], list[float], list[float]]:
-    whole: list[float] = []
-    until_prompt: list[float] = []
-    bare: list[float] = []
+async def _rounds(root: Path) -> list[tuple[float, float, float, float]]:
+    """Seconds of each round: the whole turn, until its first request, bare with the same flags, bare without MCP."""
+    rounds = []
     async with rig(root) as hive:
         for number in range(ROUNDS + 1):
             (root / "agents/worker/harness/session").unlink(missing_ok=True)
-            alone = await asyncio.to_thread(_bare, hive.model_port, hive.settings, root / f"bare{number}")
-            took, prompted = await _turn(hive)
-            if number:  # the first round warms the file cache
-                bare.append(alone)
-                whole.append(took)
-                until_prompt.append(prompted)
-    return whole, until_prompt, bare
+            lone = await asyncio.to_thread(_bare, hive, root / f"lone{number}", mcp=False)
+            whole, prompted = await _turn(hive)
+            bare = await asyncio.to_thread(_bare, hive, root / f"bare{number}", mcp=True)
+            rounds.append((whole, prompted, bare, lone))
+    return rounds[1:]  # the first one warms the file cache
 
 
 async def _turn(hive: Rig) -> tuple[float, float]:
     """Seconds from the accepted message to its acknowledgement, and to the model's first request."""
     before = _requests(hive.model_port)["count"]
     message = await hive.say(STEPS)
-    started = time.monotonic()
     await hive.turn_done(message)
-    took = time.monotonic() - started
+    query = "SELECT sent_at, delivered_at FROM messages WHERE id = ?"
+    sent, delivered = await hive.database.read(lambda c: c.execute(query, (message,)).fetchone())
     seen = _requests(hive.model_port)
     assert seen["count"] == before + 1, seen
-    return took, took - (time.time() - seen["last"])
+    return delivered - sent, seen["last"] - sent
 
 
-def _bare(port: int, settings: Settings, home: Path) -> float:
-    """Seconds of `claude -p` with the same flags and the same answer, outside of any hive."""
+def _bare(hive: Rig, home: Path, *, mcp: bool) -> float:
+    """Seconds of `claude -p` outside of any cage, with the same answer; `mcp`: with the turn's MCP server too."""
     home.mkdir()
-    session = Session("00000000-0000-4000-8000-000000000001", fresh=True)
-    argv = [word for word in command("claude", settings, session) if word != "--strict-mcp-config"]
+    argv = command("claude", hive.settings, Session(str(uuid.uuid4()), fresh=True))
     config = argv.index("--mcp-config")
-    del argv[config : config + 2]
+    if mcp:
+        argv[config + 1] = argv[config + 1].replace("/run/hive/", f"{hive.root}/run/agents/worker/")
+    else:
+        del argv[config : config + 2]
+        argv.remove("--strict-mcp-config")
     variables = {
-        **environment(settings),
+        **environment(hive.settings),
         "PATH": os.environ["PATH"],
         "HOME": str(home),
         "CLAUDE_CONFIG_DIR": str(home / ".claude"),
-        "ANTHROPIC_BASE_URL": f"http://127.0.0.1:{port}",
+        "ANTHROPIC_BASE_URL": f"http://127.0.0.1:{hive.model_port}",
     }
     started = time.monotonic()
     done = subprocess.run(
         argv, input=marked(STEPS).encode(), capture_output=True, cwd=home, env=variables, timeout=60, check=True
     )
     took = time.monotonic() - started
-    assert json.loads(done.stdout.splitlines()[-1])["result"] == "done", done.stdout
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert events[-1]["result"] == "done", done.stdout
+    assert [server["status"] for server in events[0]["mcp_servers"]] == ["connected"] * mcp, events[0]
     return took
 
 

@@ -22,6 +22,10 @@ in
       type = types.listOf types.package;
       default = [ ];
     };
+    environment.variables = mkOption {
+      type = types.attrsOf types.str;
+      default = { };
+    };
     environment.etc = mkOption {
       type = types.attrsOf (types.submodule { options.text = mkOption { type = types.lines; }; });
       default = { };

@@ -133,6 +133,11 @@ class Client:
             body = await self.reader.readexactly(int(headers["content-length"]))
         return Answer(int(head[0].split()[1]), headers, body)
 
+    @property
+    def ended(self) -> bool:
+        """Whether the server is known to have closed the connection."""
+        return self.reader.at_eof() or self.reader.exception() is not None or self.writer.transport.is_closing()
+
     async def closed(self) -> bytes:
         """Wait until the server has closed the connection; what it still said."""
         async with asyncio.timeout(DEADLINE):

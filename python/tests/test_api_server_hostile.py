@@ -57,7 +57,7 @@ async def send_until_closed(made: Client, head: bytes, chunk: bytes, most: int) 
     """Send `head`, then `chunk` again and again until the server ends it; how many bytes it took."""
     sent = 0
     data = head
-    while not made.reader.at_eof():
+    while not made.ended:
         assert sent < most, "the server goes on taking it"
         made.writer.write(data)
         sent += len(data)
@@ -164,7 +164,7 @@ def test_dripping_a_head_byte_by_byte_wins_no_time(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(server, "HEAD_TIME", 0.2)
 
     async def attack(made: Client) -> None:
-        while not made.reader.at_eof():
+        while not made.ended:
             made.writer.write(b"y")
             await asyncio.sleep(0.02)
 

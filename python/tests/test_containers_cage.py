@@ -139,3 +139,11 @@ def test_the_git_identity_in_the_cage_is_the_agents(tmp_path: Path) -> None:
         check=True,
     )
     assert shown.stdout == 'Wor"ker \\\n'
+
+
+def test_the_time_zone_has_a_name_in_the_cage(cage: Cage) -> None:
+    shown = cage.sh("readlink /etc/localtime").stdout  # a copy would be nameless, and searched for in each turn
+    assert "/zoneinfo/" in shown
+    write_etc(cage.state.parent, sample())
+    write_etc(cage.state.parent, sample())  # again for a new generation
+    assert (cage.state.parent / "localtime").is_symlink()

@@ -15,6 +15,11 @@ rec {
   nameValuePair = name: value: { inherit name value; };
   filterAttrs =
     keep: set: builtins.removeAttrs set (builtins.filter (name: !keep name set.${name}) (builtins.attrNames set));
+  filterAttrsRecursive =
+    keep: set:
+    builtins.mapAttrs (_: value: if builtins.isAttrs value then filterAttrsRecursive keep value else value) (
+      filterAttrs keep set
+    );
   mapAttrs' = f: set: builtins.listToAttrs (map (name: f name set.${name}) (builtins.attrNames set));
   mapAttrsToList = f: set: map (name: f name set.${name}) (builtins.attrNames set);
   genAttrs =
