@@ -80,6 +80,7 @@ in
         RuntimeDirectoryPreserve = true; # containers have their sockets' directories bound in
         Restart = "on-failure";
         TimeoutStopSec = 120;
+        LimitNOFILE = 65536; # three sockets an agent, many connections each
         NoNewPrivileges = true;
         ProtectSystem = "strict";
         ProtectHome = true;

@@ -7,6 +7,7 @@ import fcntl
 import logging
 import os
 import pwd
+import resource
 import signal
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
@@ -209,6 +210,7 @@ async def running_core(config: CoreConfig) -> AsyncIterator[Core]:
 
 async def main(config: CoreConfig) -> int:
     """Run the core until SIGTERM or SIGINT; returns the exit code."""
+    _allow_many_files()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
@@ -226,6 +228,12 @@ async def _logged(work: Coroutine[Any, Any, None]) -> None:
         await work
     except Exception:
         log.exception("background work")
+
+
+def _allow_many_files() -> None:
+    """Use all file descriptors that the host allows: each agent has three sockets with many connections."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _lock(path: Path) -> IO[str]:

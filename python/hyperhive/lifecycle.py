@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from hyperhive.broker import Broker
 from hyperhive.config import DeclaredAgent
 from hyperhive.containers import Backend, ContainerState, Crash
-from hyperhive.errors import BadInput, Conflict, HyperhiveError, NotFound
+from hyperhive.errors import BadInput, Conflict, HyperhiveError, MailboxFull, NotFound
 from hyperhive.flakes.config import create_config
 from hyperhive.generations import Generations
 from hyperhive.heartbeats import Heartbeats
@@ -276,11 +276,12 @@ class Hive:
             return
         await self._audit("system", "agent.crashed", crash.agent, exit=crash.exit_code, given_up=crash.given_up)
         event = {"event": "container_crash", **crash.__dict__}
-        for agent in await self._agents():
-            if agent.role is Role.MANAGER and agent.name != crash.agent:
-                await self._broker.send("system", agent.name, json.dumps(event), kind="event")
-        if crash.given_up:
-            await self._broker.send("system", "operator", json.dumps(event), kind="event")
+        managers = [agent.name for agent in await self._agents() if agent.role is Role.MANAGER]
+        for receiver in [name for name in managers if name != crash.agent] + ["operator"] * crash.given_up:
+            try:
+                await self._broker.send("system", receiver, json.dumps(event), kind="event")
+            except MailboxFull:
+                log.warning("%s is not told of it: its mailbox is full", receiver)
 
     async def _agents(self) -> list[Agent]:
         return await self._database.read(agents.all_agents)

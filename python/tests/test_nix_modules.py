@@ -151,8 +151,9 @@ def test_the_flakes_outputs_are_there_and_evaluate() -> None:
         f"let lib = import {STAND_IN}; pkgs = import {ROOT}/checks/stand-in/pkgs.nix {{ inherit lib; }};"
         ' systems = { x86_64-linux = pkgs; aarch64-linux = pkgs; }; nixpkgs = { inherit lib; outPath = "/nixpkgs";'
         f" legacyPackages = systems; }}; flake = import {ROOT}/flake.nix;"
-        " out = flake.outputs { inherit nixpkgs; self = { outPath = toString ./.; }; }; names = builtins.attrNames; in {"
-        " inherit (flake.inputs.nixpkgs) url; outputs = names out; modules = names out.nixosModules; lib = names out.lib;"
+        " out = flake.outputs { inherit nixpkgs; self.outPath = toString ./.; }; names = builtins.attrNames; in {"
+        " inherit (flake.inputs.nixpkgs) url; outputs = names out; lib = names out.lib;"
+        " modules = names out.nixosModules;"
         " packages = names out.packages.x86_64-linux; checks = names out.checks.x86_64-linux;"
         " apps = names out.apps.aarch64-linux; program = out.apps.x86_64-linux.run.program;"
         " evaluation = out.checks.x86_64-linux.evaluation.name; shells = names out.devShells.x86_64-linux;"

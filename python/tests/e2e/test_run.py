@@ -145,4 +145,5 @@ def test_a_state_directory_that_cannot_be_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     done = run(tmp_path / "file" / "hive")
     assert done.returncode == 1
-    assert done.stderr == f"error: {tmp_path / 'file' / 'hive'}: Not a directory; choose another directory with --state\n"
+    wanted = tmp_path / "file" / "hive"
+    assert done.stderr == f"error: {wanted}: Not a directory; choose another directory with --state\n"
