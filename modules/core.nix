@@ -90,9 +90,9 @@ in
         ProtectControlGroups = true;
         ProtectKernelModules = true;
         # What agents wrote is looked at in bubblewrap. Measured with systemd 257 and 262, these keep it from starting:
-        # ProtectKernelTunables, ProtectKernelLogs and ProcSubset (no new /proc beside one that is covered in part),
-        # RestrictNamespaces, RestrictSUIDSGID (it blocks openat2), and a list of address families without AF_NETLINK,
-        # which brings the sandbox's loopback up.
+        # ProtectKernelTunables, ProtectKernelLogs, ProtectHostname and ProcSubset (no new /proc beside one that is
+        # covered in part), RestrictNamespaces, RestrictSUIDSGID (it blocks openat2), and a list of address families
+        # without AF_NETLINK, which brings the sandbox's loopback up.
         RestrictAddressFamilies = [
           "AF_UNIX"
           "AF_INET"

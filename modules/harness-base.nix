@@ -18,7 +18,18 @@ let
       (throw "hyperhive agent ${settings.name}: hyperhive.agent.packages: nixpkgs has no ${name}; correct the name")
       pkgs;
 
-  path = lib.makeBinPath (config.environment.systemPackages ++ [ pkgs.coreutils ]);
+  # What a turn has on PATH: the agent's packages, and what python/hyperhive/harness/turn.sh calls.
+  path = lib.makeBinPath (
+    config.environment.systemPackages
+    ++ [
+      pkgs.bash
+      pkgs.coreutils
+      pkgs.gnugrep
+    ]
+  );
+
+  # All cages are in one slice, so that they end together whatever became of their harness.
+  slice = "hive-turns.slice";
 
   # The argv that a turn runs under: a transient unit of the agent's user, whose cgroup is its end and its accounting.
   cage = [
@@ -27,16 +38,34 @@ let
     "--pipe"
     "--wait"
     "--collect"
+    "--service-type=exec"
+    "--slice=${slice}"
     "--uid=agent"
     "--gid=agent"
     "--working-directory=/state/work"
     "--setenv=HOME=/state"
+    "--setenv=LANG=C.UTF-8"
+    "--setenv=HIVE_AGENT=${settings.name}"
     "--setenv=PATH=${path}"
-    "--property=NoNewPrivileges=yes"
-    "--property=TasksMax=512"
-    "--property=KillMode=control-group"
-    "--"
-  ];
+  ]
+  ++ map (property: "--property=${property}") [
+    "NoNewPrivileges=yes"
+    "RestrictNamespaces=yes"
+    "PrivateNetwork=yes" # a loopback of its own: two cages never share a port
+    "PrivateTmp=yes"
+    "PrivateDevices=yes"
+    "PrivateIPC=yes"
+    "ProtectProc=invisible"
+    "ProtectSystem=strict"
+    "ReadWritePaths=/state${lib.optionalString manager " -/hive/agents"}"
+    "InaccessiblePaths=-/run/hive/harness.sock" # with it a turn could pose as its harness
+    "MemoryMax=80%" # the harness and the container's systemd outlive a turn that takes all it can
+    "TasksMax=512"
+    "OOMPolicy=kill"
+    "KillMode=control-group"
+    "TimeoutStopSec=5"
+  ]
+  ++ [ "--" ];
 in
 {
   options.hyperhive = {
@@ -69,11 +98,16 @@ in
 
   config = {
     boot.isNspawnContainer = true;
+    networking.hostName = lib.mkDefault settings.name;
+    networking.useDHCP = lib.mkDefault false; # there is no interface but loopback
+    system.stateVersion = lib.mkDefault "26.05";
 
     # Leaf by leaf, so that the applied flake may set any of them without mkForce and keeps the others.
     programs.git.enable = true;
     programs.git.config.user.name = lib.mkDefault settings.git.name;
     programs.git.config.user.email = lib.mkDefault settings.git.email;
+    # /hive/agents/NAME/config belongs to the manager; every agent may read its own.
+    programs.git.config.safe.directory = lib.mkDefault "*";
 
     environment.systemPackages = [
       cfg.claudePackage
@@ -107,12 +141,7 @@ in
       };
     };
 
-    # Two users: a turn (agent) can neither stop, trace nor impersonate the harness (hive).
-    users.users.hive = {
-      isSystemUser = true;
-      group = "hive";
-    };
-    users.groups.hive = { };
+    # The agent's user is not the harness's, which is root: a turn can neither stop, trace nor impersonate it.
     users.users.agent = {
       isNormalUser = true;
       uid = 1000;
@@ -122,6 +151,8 @@ in
     };
     users.groups.agent.gid = 1000;
 
+    systemd.tmpfiles.rules = [ "d /state/work 0755 agent agent -" ];
+
     systemd.services.hive-harness = {
       description = "Turns of the hive's agent ${settings.name}";
       wantedBy = [ "multi-user.target" ];
@@ -129,8 +160,12 @@ in
       path = [ pkgs.git ];
       serviceConfig = {
         ExecStart = "${cfg.package}/bin/${program} --config /etc/hyperhive/harness.json";
-        # Root inside the container is nobody on the host; systemd-run needs it to start the turn's unit as `agent`.
+        # No turn is left when the harness ends, however it ended: two on one session would lose what one of them did.
+        ExecStopPost = "${pkgs.systemd}/bin/systemctl stop ${slice}";
+        # Root inside the container is nobody on the host; systemd-run needs it to start the turn's unit as `agent`. Of
+        # root's capabilities it keeps one, to read notes and transcripts in the agent's home.
         User = "root";
+        CapabilityBoundingSet = "CAP_DAC_READ_SEARCH";
         StateDirectory = "hive-harness";
         StateDirectoryMode = "0700";
         Restart = "on-failure";

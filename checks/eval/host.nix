@@ -90,7 +90,7 @@ in
         inherit ((hive { }).systemd.services.hive-c0re) environment;
       in
       [
-        (builtins.pathExists (environment.HYPERHIVE_FLAKE + "/modules/lib/host-flake/flake.nix"))
+        (builtins.match ".*-hyperhive-flake" environment.HYPERHIVE_FLAKE != null)
         environment.HYPERHIVE_NIXPKGS_LIB
       ];
     expected = [

@@ -30,6 +30,15 @@ in
       type = types.attrsOf (types.submodule { options.text = mkOption { type = types.lines; }; });
       default = { };
     };
+    networking.hostName = mkOption {
+      type = types.str;
+      default = "nixos";
+    };
+    networking.useDHCP = mkOption {
+      type = types.bool;
+      default = true;
+    };
+    system.stateVersion = mkOption { type = types.str; };
     programs.git = {
       enable = mkOption {
         type = types.bool;
@@ -41,6 +50,10 @@ in
       };
     };
     systemd.services = tree;
+    systemd.tmpfiles.rules = mkOption {
+      type = types.listOf types.str;
+      default = [ ];
+    };
     users.users = tree;
     users.groups = tree;
   };

@@ -33,9 +33,11 @@ rec {
     '';
   callPackage = file: overrides: program "hive-ag3nt";
   claude-code = program "claude";
+  bash = program "bash";
   bubblewrap = program "bwrap";
   coreutils = program "env";
   git = program "git";
+  gnugrep = program "grep";
   nix = program "nix";
   ripgrep = program "rg";
   socat = program "socat";
