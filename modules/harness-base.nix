@@ -39,6 +39,7 @@ let
     "--wait"
     "--collect"
     "--service-type=exec"
+    "--expand-environment=no" # a prompt may hold ${…}
     "--slice=${slice}"
     "--uid=agent"
     "--gid=agent"

@@ -32,7 +32,9 @@ in
   };
 
   "another git setting keeps the identity" = {
-    expr = (guest (agent { }) { programs.git.config.init.defaultBranch = "main"; }).programs.git.config;
+    expr = {
+      inherit ((guest (agent { }) { programs.git.config.init.defaultBranch = "main"; }).programs.git.config) init user;
+    };
     expected = {
       init.defaultBranch = "main";
       user = {
@@ -83,14 +85,12 @@ in
     expected = true;
   };
 
-  "the guest is an nspawn container with two users" = {
+  "the guest is an nspawn container, and its turns run as a user of their own" = {
     expr = [
       worker.boot.isNspawnContainer
-      (worker.users.users ? hive)
       worker.users.users.agent.uid
     ];
     expected = [
-      true
       true
       1000
     ];
