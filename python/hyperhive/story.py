@@ -43,8 +43,8 @@ class Story:
             self._begin()
             for event in chain([Event("tick", {})], events):
                 self._print(event.kind, event.data)
-                told = event.kind == "tick" or event.data.get("state") == "checked"  # else its line comes after the card
-                if told and self._decide() is False:
+                # by an earlier event the card would come before the line that announces it
+                if (event.kind == "tick" or event.data.get("state") == "checked") and self._decide() is False:
                     return False
                 if (report := self._report()) is not None:
                     print(f"\nworker reports to the operator: {clean(report['body'])}", flush=True)
