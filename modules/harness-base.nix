@@ -93,7 +93,7 @@ in
       type = lib.types.package;
       default = pkgs.claude-code;
       defaultText = lib.literalExpression "pkgs.claude-code";
-      description = "The Claude Code package. nixpkgs' own is unfree: the host must allow it.";
+      description = "The Claude Code package. nixpkgs' own is unfree; mkAgent allows it, and it alone.";
     };
   };
 

@@ -15,6 +15,7 @@ python3Packages.buildPythonApplication {
   build-system = [ python3Packages.setuptools ];
   dependencies = builtins.attrValues {
     inherit (python3Packages)
+      anyio
       dbus-fast
       httptools
       httpx

@@ -1,5 +1,10 @@
 # `nix run`: the loop on this machine (`hyperhive run`), with the programs it needs on PATH.
-{ self, pkgs, ... }:
+{
+  self,
+  nixpkgs,
+  pkgs,
+  ...
+}:
 let
   hyperhive = pkgs.callPackage ../modules/package.nix { };
   script = pkgs.writeShellScript "hyperhive-run" ''
@@ -11,7 +16,7 @@ let
         pkgs.socat
         pkgs.util-linux
       ]
-    }:$PATH HYPERHIVE_FLAKE=${self} HYPERHIVE_NIXPKGS_LIB=${pkgs.path}/lib
+    }:$PATH HYPERHIVE_FLAKE=${self} HYPERHIVE_NIXPKGS_LIB=${nixpkgs}/lib
     exec ${hyperhive}/bin/hyperhive run "$@"
   '';
 in

@@ -6,6 +6,8 @@
       (pkgs.python3.withPackages (
         python: pkgs.lib.attrValues {
           inherit (python)
+            anyio
+            dbus-fast
             httptools
             httpx
             hypothesis

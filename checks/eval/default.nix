@@ -2,6 +2,8 @@
 # They are run by python/tests/test_nix_modules.py with the stand-in's lib and with nixpkgs' own.
 { lib }:
 import ./settings.nix { inherit lib; }
+// import ./hostile.nix { inherit lib; }
 // import ./types.nix { inherit lib; }
+// import ./mk-agent.nix { inherit lib; }
 // import ./guest.nix { inherit lib; }
 // import ./host.nix { inherit lib; }

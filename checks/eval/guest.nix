@@ -8,6 +8,11 @@ let
     ;
   json = text: builtins.fromJSON text;
   etc = config: name: json config.environment.etc.${name}.text;
+  cage = config: (builtins.fromJSON (builtins.unsafeDiscardStringContext config.environment.etc."hyperhive/harness.json".text)).cage.argv;
+  manager = guest (settingsOf ''
+    name = "boss"
+    role = "manager"
+  '' { }) { };
   worker = guest (agent {
     bash.deny = [ "git push *" ];
     tools.deny = [ "WebFetch" ];
@@ -76,12 +81,9 @@ in
   "a manager is run by hive-m1nd" = {
     expr =
       let
-        boss = settingsOf ''
-          name = "boss"
-          role = "manager"
-        '' { };
+        inherit (manager.systemd.services.hive-harness.serviceConfig) ExecStart;
       in
-      builtins.match ".*/bin/hive-m1nd --config .*" (guest boss { }).systemd.services.hive-harness.serviceConfig.ExecStart != null;
+      builtins.match ".*/bin/hive-m1nd --config .*" ExecStart != null;
     expected = true;
   };
 
@@ -93,6 +95,69 @@ in
     expected = [
       true
       1000
+    ];
+  };
+
+  "a turn runs as the agent, in a cage that hides the harness's socket and shares no network" = {
+    expr = builtins.filter (argument: builtins.elem argument (cage worker)) [
+      "--uid=agent"
+      "--expand-environment=no"
+      "--property=InaccessiblePaths=-/run/hive/harness.sock"
+      "--property=NoNewPrivileges=yes"
+      "--property=PrivateNetwork=yes"
+      "--property=ReadWritePaths=/state"
+      "--property=RestrictNamespaces=yes"
+    ];
+    expected = [
+      "--uid=agent"
+      "--expand-environment=no"
+      "--property=InaccessiblePaths=-/run/hive/harness.sock"
+      "--property=NoNewPrivileges=yes"
+      "--property=PrivateNetwork=yes"
+      "--property=ReadWritePaths=/state"
+      "--property=RestrictNamespaces=yes"
+    ];
+  };
+
+  "the cage is a prefix: a command follows it" = {
+    expr = lib.last (cage worker);
+    expected = "--";
+  };
+
+  "a manager's turn may write the config repositories" = {
+    expr = builtins.elem "--property=ReadWritePaths=/state -/hive/agents" (cage manager);
+    expected = true;
+  };
+
+  "a turn ends with its harness" = {
+    expr =
+      let
+        slice = builtins.head (builtins.filter (lib.hasPrefix "--slice=") (cage worker));
+      in
+      lib.hasSuffix "/bin/systemctl stop ${lib.removePrefix "--slice=" slice}" (
+        worker.systemd.services.hive-harness.serviceConfig.ExecStopPost
+      );
+    expected = true;
+  };
+
+  "a turn has the agent's packages on PATH" = {
+    expr = builtins.match ".*/[a-z0-9]+-rg/bin:.*" (lib.last (builtins.filter (lib.hasPrefix "--setenv=PATH=") (cage worker))) != null;
+    expected = true;
+  };
+
+  "the agent's work directory is there before the first turn" = {
+    expr = worker.systemd.tmpfiles.rules;
+    expected = [ "d /state/work 0755 agent agent -" ];
+  };
+
+  "the guest is named after its agent and asks no network for an address" = {
+    expr = [
+      worker.networking.hostName
+      worker.networking.useDHCP
+    ];
+    expected = [
+      "worker"
+      false
     ];
   };
 

@@ -99,6 +99,41 @@ in
     ];
   };
 
+  "the operator's shell has what `hyperhive flake check` evaluates with" = {
+    expr =
+      let
+        config = hive { };
+      in
+      config.environment.variables == config.systemd.services.hive-c0re.environment;
+    expected = true;
+  };
+
+  "a null among an agent's defaults is left out, for hive.toml has none" = {
+    expr =
+      (core {
+        agents.worker.defaults = {
+          fallbackModel = null;
+          bash.deny = [ "git push *" ];
+        };
+      }).agents.worker.defaults;
+    expected.bash.deny = [ "git push *" ];
+  };
+
+  "a misspelt default is told when the host is built" = {
+    expr = core { agents.worker.defaults.modle = "sonnet"; };
+    fails = "hyperhive.agent.modle' does not exist";
+  };
+
+  "a default of the wrong type is told when the host is built" = {
+    expr = core { manager.defaults.session.maxTurns = "many"; };
+    fails = "hyperhive.agent.session.maxTurns' is not of type";
+  };
+
+  "a default cannot change a name" = {
+    expr = core { agents.worker.defaults.name = "other"; };
+    fails = "hyperhive.agent.name' is read-only|name and role are the host's";
+  };
+
   "no key, no credential" = {
     expr = (unit { }).LoadCredential;
     expected = [ ];
@@ -121,6 +156,29 @@ in
       UMask = "0077";
       StateDirectoryMode = "0700";
     };
+  };
+
+  "the unit leaves bubblewrap what it needs to look at what agents wrote" = {
+    expr = {
+      netlink = builtins.elem "AF_NETLINK" (unit { }).RestrictAddressFamilies;
+      inTheWay = builtins.filter (name: unit { } ? ${name}) [
+        "ProcSubset"
+        "ProtectHostname"
+        "ProtectKernelLogs"
+        "ProtectKernelTunables"
+        "RestrictNamespaces"
+        "RestrictSUIDSGID"
+      ];
+    };
+    expected = {
+      netlink = true;
+      inTheWay = [ ];
+    };
+  };
+
+  "the directory of the sockets outlives a restart of the core" = {
+    expr = (unit { }).RuntimeDirectoryPreserve;
+    expected = true;
   };
 
   "a sound hive breaks no assertion" = {

@@ -38,6 +38,11 @@ in
       type = types.bool;
       default = true;
     };
+    nixpkgs.hostPlatform = mkOption { type = types.str; };
+    nixpkgs.config = mkOption {
+      type = types.attrs;
+      default = { };
+    };
     system.stateVersion = mkOption { type = types.str; };
     programs.git = {
       enable = mkOption {

@@ -17,12 +17,15 @@ let
   guest = source + "/nixos.nix";
 
   system = import (nixpkgs.path + "/nixos/lib/eval-config.nix") {
+    inherit lib;
     system = null;
     modules = [
       ../harness-base.nix
       {
         hyperhive.settings = agentSettings;
         nixpkgs.hostPlatform = lib.mkDefault nixpkgs.system;
+        # Without Claude Code, which is unfree, there is no agent; nothing else unfree comes in by itself.
+        nixpkgs.config.allowUnfreePredicate = package: lib.getName package == "claude-code";
       }
     ]
     ++ lib.optional (builtins.pathExists guest) guest;

@@ -8,12 +8,16 @@ import os
 import re
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hyperhive.settings import schema, validate
+from hyperhive.config import CoreConfig, DeclaredAgent
+from hyperhive.containers.cage import managed_settings
+from hyperhive.harness.config import HarnessConfig
+from hyperhive.settings import Role, schema, validate
 
 ROOT = Path(__file__).parents[2]
 STAND_IN = ROOT / "checks/stand-in/lib"
@@ -79,10 +83,19 @@ def test_evaluates_to_what_is_expected(lib: Path, name: str) -> None:
     assert test["value"] == test["expected"]
 
 
+@functools.cache
+def _refusals(lib: Path) -> dict[str, subprocess.CompletedProcess[str]]:
+    """What nix says to each negative: an evaluation each, for the first error ends it; some at a time."""
+    names = _names(negative=True)
+    expressions = [f"(import {ROOT}/checks/eval {{ lib = import {lib}; }}).{json.dumps(name)}.expr" for name in names]
+    with ThreadPoolExecutor() as pool:
+        return dict(zip(names, pool.map(_nix, expressions), strict=True))
+
+
 @pytest.mark.parametrize("lib", LIBS)
 @pytest.mark.parametrize("name", _names(negative=True))
 def test_is_refused_with_the_reason(lib: Path, name: str) -> None:
-    done = _nix(f"(import {ROOT}/checks/eval {{ lib = import {lib}; }}).{json.dumps(name)}.expr")
+    done = _refusals(lib)[name]
     assert done.returncode != 0, done.stdout
     assert re.search(_tests(lib)[name]["fails"], done.stderr), done.stderr
 
@@ -116,6 +129,58 @@ def test_option_names_and_schema_properties_are_equal(lib: Path) -> None:
     expected = of_schema(schema())
     del expected["schema"]
     assert names == expected
+
+
+def _rule(path: str) -> dict[str, Any]:
+    """The schema's rule for one value of that option: of a list, for its elements."""
+    node = schema()
+    for name in path.split("."):
+        node = node["properties"][name]
+    node = node.get("items", node)
+    node = node["anyOf"][1] if "anyOf" in node else node
+    found: dict[str, Any] = schema()["$defs"][node["$ref"].rsplit("/", 1)[1]] if "$ref" in node else node
+    return found
+
+
+def _samples(rule: dict[str, Any]) -> list[str | int]:
+    """Values on both sides of a rule: each ASCII character first, inside and last in short texts; each bound."""
+    if "minimum" in rule:
+        return [value for name in ("minimum", "maximum") for value in range(rule[name] - 1, rule[name] + 2)]
+    texts = ["", *("a" * length for length in (2, 31, 32, 41, 42, 100, 101, 200, 201))]
+    for frame in ("{}", "{}a", "a{}", "a{}a", "A{}Z", "a@b{}c", "{}@b", "host:1{}", "ho{}st:1", "a.b{}c"):
+        texts += [frame.format(chr(code)) for code in range(1, 127)]
+    return list(texts)
+
+
+def _keeps(rule: dict[str, Any], value: str | int) -> bool:
+    if isinstance(value, int):
+        return bool(rule["minimum"] <= value <= rule["maximum"])
+    return re.fullmatch(rule["pattern"], value) is not None
+
+
+@pytest.mark.parametrize("lib", LIBS)
+def test_nix_types_and_schema_take_the_same_values(lib: Path, tmp_path: Path) -> None:
+    paths = [
+        "name", "model", "fallbackModel", "bash.allow", "bash.deny", "tools.allow", "tools.deny", "git.name",
+        "git.email", "packages", "network.allow", "notes.maxBytes", "session.turnTimeout", "session.maxTurns",
+        "session.compactAt",
+    ]  # fmt: skip
+    samples = {path: _samples(_rule(path)) for path in paths}
+    (tmp_path / "samples.json").write_text(json.dumps(samples))
+    taken = _evaluate(
+        f"let lib = import {lib};"
+        f" options = (lib.evalModules {{ modules = [ {ROOT}/modules/agent.nix ]; }}).options.hyperhive.agent;"
+        " element = type: if type ? nestedTypes.elemType then type.nestedTypes.elemType else type;"
+        ' check = path: (element (lib.getAttrFromPath (lib.splitString "." path) options).type).check;'
+        f" samples = builtins.fromJSON (builtins.readFile {tmp_path}/samples.json);"
+        " in builtins.mapAttrs (path: map (check path)) samples"
+    )
+    for path, values in samples.items():
+        expected = [_keeps(_rule(path), value) for value in values]
+        different = [value for value, nix, ours in zip(values, taken[path], expected, strict=True) if nix is not ours]
+        assert different == [], path
+        assert True in expected, path
+        assert False in expected, path
 
 
 @pytest.mark.parametrize("lib", LIBS)
@@ -191,24 +256,47 @@ def test_the_modules_never_import_the_stand_in() -> None:
     assert [path for path, text in texts.items() if "stand-in/" in text] == []
 
 
-def test_nix_really_builds_the_files_of_a_guest(tmp_path: Path) -> None:
-    if shutil.which("bwrap") is None:
-        pytest.skip("bubblewrap is not installed")
-    expression = (
-        f"let lib = import {STAND_IN}; tools = import {ROOT}/checks/eval/tools.nix {{ inherit lib; }};"
-        ' config = tools.guest (tools.agent { }) { }; etc = config.environment.etc; in tools.pkgs.runCommand "etc"'
-        ' { settings = etc."hyperhive/settings.json".text; managed = etc."claude-code/managed-settings.json".text; }'
-        ' "mkdir -p $out; printf %s \\"$settings\\" > $out/settings.json; printf %s \\"$managed\\" > $out/managed.json"'
-    )
-    (tmp_path / "passwd").write_text("builder:x:0:0::/tmp:/bin/sh\n")
+def _build(directory: Path, expression: str) -> subprocess.CompletedProcess[str]:
+    """Let nix build a derivation with the host's /bin/sh in a store of its own; prints the file it made."""
+    (directory / "passwd").write_text("builder:x:0:0::/tmp:/bin/sh\n")
     links = [("--symlink", str(p.readlink()), str(p)) for p in map(Path, ("/bin", "/lib", "/lib64")) if p.is_symlink()]
-    done = subprocess.run(
+    return subprocess.run(
         ["bwrap", "--unshare-all", "--uid", "0", "--gid", "0", "--ro-bind", "/usr", "/usr", *sum(links, ()),
          "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/nix", "--ro-bind", str(ROOT), str(ROOT),
-         "--ro-bind", str(tmp_path / "passwd"), "/etc/passwd", "--setenv", "HOME", "/tmp", "--",
-         "sh", "-c", 'cat $(nix-build --no-out-link --option sandbox false --option build-users-group ""'
-         ' --option substituters "" --expr "$1")/settings.json', "sh", expression],
+         "--ro-bind", str(directory / "passwd"), "/etc/passwd", "--setenv", "HOME", "/tmp", "--",
+         "sh", "-c", 'out=$(nix-build --no-out-link --option sandbox false --option build-users-group ""'
+         ' --option substituters "" --expr "$1") && cat "$out"', "sh", expression],
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
+
+
+def test_nix_really_builds_the_files_of_guest_and_host(tmp_path: Path) -> None:
+    if shutil.which("bwrap") is None:
+        pytest.skip("bubblewrap is not installed")
+    done = _build(
+        tmp_path,
+        f"let lib = import {STAND_IN}; tools = import {ROOT}/checks/eval/tools.nix {{ inherit lib; }};"
+        ' etc = (tools.guest (tools.agent { bash.deny = [ "git push *" ]; }) { }).environment.etc;'
+        " host = tools.host { services.hyperhive.enable = true; };"
+        ' in tools.pkgs.runCommand "files" { settings = etc."hyperhive/settings.json".text;'
+        ' managed = etc."claude-code/managed-settings.json".text; harness = etc."hyperhive/harness.json".text;'
+        ' core = host.environment.etc."hyperhive/core.json".text; flake = host.environment.variables.HYPERHIVE_FLAKE; }'
+        " ''test -f $flake/modules/lib/host-flake/flake.nix && test -f $flake/modules/agent.nix"
+        ' && printf "[%s,%s,%s,%s]" "$settings" "$managed" "$harness" "$core" > $out'
+        "''",
+    )
     assert done.returncode == 0, done.stderr
-    assert validate(json.loads(done.stdout)).name == "worker"
+    settings, managed, harness, core = json.loads(done.stdout)
+    assert managed == managed_settings(validate(settings))
+    assert harness["claude"].endswith("-claude/bin/claude")
+    assert HarnessConfig.load(_written(tmp_path, harness, settings)).cage[-1] == "--"
+    assert CoreConfig.from_json(core).agents == (DeclaredAgent("manager", Role.MANAGER),)
+
+
+def _written(directory: Path, harness: dict[str, Any], settings: dict[str, Any]) -> Path:
+    """The guest's two files, where the harness can read them."""
+    (directory / "settings.json").write_text(json.dumps(settings))
+    harness["settings"] = str(directory / "settings.json")
+    path = directory / "harness.json"
+    path.write_text(json.dumps(harness))
+    return path

@@ -10,7 +10,7 @@ let
       values = map (definition: definition.value) definitions;
       first = builtins.head values;
     in
-    if builtins.all (value: value == first) values then
+    if builtins.length values == 1 || builtins.all (value: value == first) values then
       first
     else
       fail loc "has conflicting definition values: ${builtins.toJSON values}";
@@ -81,6 +81,7 @@ rec {
   nullOr =
     inner:
     type "nullOr" "null or ${inner.description}" (value: value == null || inner.check value) {
+      nestedTypes.elemType = inner;
       merge =
         loc: definitions:
         if builtins.all (definition: definition.value == null) definitions then
@@ -104,6 +105,7 @@ rec {
   listOf =
     inner:
     type "listOf" "list of ${inner.description}" builtins.isList {
+      nestedTypes.elemType = inner;
       merge =
         loc: definitions:
         builtins.concatMap (

@@ -1,0 +1,4 @@
+# The agent.nix of the tests of mkAgent.
+{
+  hyperhive.agent.model = "opus";
+}

@@ -1,0 +1,38 @@
+"""What is installed from this tree: by pip from pyproject.toml, by Nix from modules/package.nix."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "python/hyperhive"
+
+
+def _project() -> dict[str, Any]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def test_every_file_that_is_no_module_is_package_data() -> None:
+    globs = _project()["tool"]["setuptools"]["package-data"]["hyperhive"]
+    files = [path.relative_to(PACKAGE) for path in PACKAGE.rglob("*") if path.is_file()]
+    data = [str(path) for path in files if path.suffix not in (".py", ".pyc")]
+    assert len(data) > 3
+    assert [name for name in data if not any(fnmatch(name, glob) for glob in globs)] == []
+
+
+def test_the_nix_package_has_every_dependency_of_pyproject() -> None:
+    project = _project()["project"]
+    wanted = project["dependencies"] + project["optional-dependencies"]["nixos"]
+    names = {re.split(r"[<>=!~ \[]", requirement, maxsplit=1)[0] for requirement in wanted}
+    text = (ROOT / "modules/package.nix").read_text()
+    block = text.split("inherit (python3Packages)", 1)[1].split(";", 1)[0]
+    assert set(block.split()) == names
+
+
+def test_both_name_the_same_version() -> None:
+    version = _project()["project"]["version"]
+    assert f'version = "{version}";' in (ROOT / "modules/package.nix").read_text()
