@@ -123,12 +123,12 @@ class _Mail:
 
 async def _serve(root: Path) -> None:
     """What a core has for its agents, with all of a core's imports: the mail, and three sockets an agent."""
-    import hyperhive.core  # noqa: F401, PLC0415
     from hyperhive.api.harness import create_harness_app  # noqa: PLC0415
     from hyperhive.api.mcp import McpListener  # noqa: PLC0415
     from hyperhive.api.mcp_tools import HiveTools  # noqa: PLC0415
     from hyperhive.api.server import Servers  # noqa: PLC0415
     from hyperhive.broker import Broker, BrokerLimits  # noqa: PLC0415
+    from hyperhive.core import collect_garbage_rarely  # noqa: PLC0415
     from hyperhive.gateway.model import create_model_app  # noqa: PLC0415
     from hyperhive.gateway.upstream import ModelApi  # noqa: PLC0415
     from hyperhive.hub import Hub  # noqa: PLC0415
@@ -137,6 +137,7 @@ async def _serve(root: Path) -> None:
     async def record(agent: str, model: str, input_tokens: int, output_tokens: int) -> None:
         """No request comes here."""
 
+    collect_garbage_rarely()
     database, hub = await Database.open(root / "hive.db"), Hub()
     mail = _Mail(Broker(database, hub, BrokerLimits(edge_burst=10**9)), database, hub)
     harness = create_harness_app(mail)

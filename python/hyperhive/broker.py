@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,8 @@ from hyperhive.loop_guard import LoopGuard
 from hyperhive.store import agents, messages
 from hyperhive.store.database import Database
 from hyperhive.store.messages import Message
+
+log = logging.getLogger(__name__)
 
 OPERATOR = "operator"
 SYSTEM = "system"
@@ -75,10 +78,23 @@ class Broker:
         self._check_body(body)
         draft = _Draft(sender, to, body, reply_to, kind)
         stored = await self._database.write(lambda c: self._store(c, draft))
-        self._announce(stored)
+        self.announce(stored)
         return stored[0].id
 
-    def _announce(self, stored: Sequence[Message]) -> None:
+    def post(self, connection: sqlite3.Connection, receivers: Sequence[str], body: str) -> list[Message]:
+        """Store an event of the hive itself in the caller's transaction; `announce` what it returns after the commit.
+
+        A receiver that is gone, or whose mailbox is full, is left out: the hive's own work does not fail for that.
+        """
+        stored = []
+        for receiver in receivers:
+            try:
+                stored += self._store(connection, _Draft(SYSTEM, receiver, body, None, "event"))
+            except (NotFound, MailboxFull) as error:
+                log.warning("%s is not told (%s): %s", receiver, error, body)
+        return stored
+
+    def announce(self, stored: Sequence[Message]) -> None:
         """Tell the hub of new messages, and wake those who wait for them."""
         for message in stored:
             if self._hub.heard:
@@ -183,10 +199,10 @@ class Broker:
         except asyncio.CancelledError:
             with contextlib.suppress(HyperhiveError):  # then nothing was leased
                 found, events = await leasing
-                self._announce(events)
+                self.announce(events)
                 await self.release(recipient, found)
             raise
-        self._announce(events)
+        self.announce(events)
         return found
 
     @contextlib.contextmanager

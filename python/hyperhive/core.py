@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import gc
 import logging
 import os
 import pwd
@@ -211,6 +212,7 @@ async def running_core(config: CoreConfig) -> AsyncIterator[Core]:
 async def main(config: CoreConfig) -> int:
     """Run the core until SIGTERM or SIGINT; returns the exit code."""
     _allow_many_files()
+    collect_garbage_rarely()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
@@ -228,6 +230,12 @@ async def _logged(work: Coroutine[Any, Any, None]) -> None:
         await work
     except Exception:
         log.exception("background work")
+
+
+def collect_garbage_rarely() -> None:
+    """A request leaves next to no cycles behind: a search for them at Python's own rate takes a fifth of the CPU."""
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 100)
 
 
 def _allow_many_files() -> None:

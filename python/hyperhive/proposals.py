@@ -1,7 +1,7 @@
 """The state machine of request_apply_commit: requested → checked → approved → building → activating → applied.
 
-Each step is one transaction (the row and its audit entry) written before the work that it announces, so that a core
-killed between any two steps finds on its next start where it was, and goes on.
+Each step is one transaction (the row, its audit entry, the mail that tells of an end) written before the work that it
+announces, so that a core killed between any two steps finds on its next start where it was, and goes on.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ import json
 import logging
 import sqlite3
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any
 
-from hyperhive.broker import Broker
-from hyperhive.errors import BadInput, Conflict, HyperhiveError, NotFound, Rejected
+from hyperhive.broker import OPERATOR, Broker
+from hyperhive.errors import BadInput, Conflict, HyperhiveError, Rejected
 from hyperhive.flakes.repository import short
 from hyperhive.generations import Generations
 from hyperhive.hub import Hub
@@ -27,13 +28,24 @@ from hyperhive.store import agents, audit
 from hyperhive.store import generations as generation_rows
 from hyperhive.store import proposals as rows
 from hyperhive.store.database import Database
+from hyperhive.store.messages import Message
 from hyperhive.store.proposals import APPLYING, OPEN, Proposal, State
 
 log = logging.getLogger(__name__)
 
 MAX_REASON = 4000
+TOLD = frozenset({State.REJECTED, State.DENIED, State.APPLIED, State.FAILED})
+"""The ends that requester, manager and operator are told of by mail."""
 
 Spawn = Callable[[Coroutine[Any, Any, None]], object]
+
+
+@dataclass(frozen=True)
+class _Step:
+    """A proposal after a step, and the mail that was stored with it."""
+
+    row: Proposal
+    mail: list[Message]
 
 
 class Proposals:
@@ -72,16 +84,15 @@ class Proposals:
         if len(reason) > MAX_REASON:
             raise BadInput(f"the reason is longer than {MAX_REASON} characters; put the details in the commit message")
 
-        def store(connection: sqlite3.Connection) -> Proposal:
+        def store(connection: sqlite3.Connection) -> _Step:
             agents.get(connection, agent)
             for older in rows.find(connection, agent=agent, states=OPEN):
                 self._step(connection, older, State.SUPERSEDED, requester)
             number = rows.insert(connection, agent=agent, commit=commit, reason=reason, requester=requester)
             audit.append(connection, requester, "proposal.requested", f"proposal/{number}", agent=agent, commit=commit)
-            return rows.get(connection, number)
+            return _Step(rows.get(connection, number), [])
 
-        proposal = await self._database.write(store)
-        self._announce(proposal)
+        proposal = await self._write(store)
         self._spawn(self._check(proposal.id))
         return proposal
 
@@ -96,7 +107,7 @@ class Proposals:
     async def approve(self, proposal: int, fingerprint: str, actor: str) -> Proposal:
         """Approve exactly what was shown. Raises Conflict if that is not what would be applied (any more)."""
 
-        def decide(connection: sqlite3.Connection) -> Proposal:
+        def decide(connection: sqlite3.Connection) -> _Step:
             row = _in_state(rows.get(connection, proposal), State.CHECKED)
             if row.fingerprint != fingerprint:
                 raise Conflict(f"proposal {proposal} is not what you were shown; look at it again")
@@ -104,8 +115,7 @@ class Proposals:
                 return self._step(connection, row, State.REQUESTED, actor, error=None, fingerprint=None)
             return self._step(connection, row, State.APPROVED, actor, decided_by=actor)
 
-        row = await self._database.write(decide)
-        self._announce(row)
+        row = await self._write(decide)
         if row.state is State.REQUESTED:
             self._spawn(self._check(proposal))
             raise Conflict(
@@ -116,22 +126,18 @@ class Proposals:
 
     async def deny(self, proposal: int, reason: str, actor: str) -> Proposal:
         """Deny a checked proposal. Raises Conflict if it is past that."""
-        row = await self._decide(proposal, State.DENIED, actor, reason)
-        await self._report(row)
-        return row
+        return await self._decide(proposal, State.DENIED, actor, reason)
 
     async def withdraw(self, proposal: int, actor: str) -> Proposal:
         """Take a request back before it is approved. Raises Conflict if it is past that."""
         return await self._decide(proposal, State.WITHDRAWN, actor, "")
 
     async def _decide(self, proposal: int, state: State, actor: str, reason: str) -> Proposal:
-        def decide(connection: sqlite3.Connection) -> Proposal:
+        def decide(connection: sqlite3.Connection) -> _Step:
             row = _in_state(rows.get(connection, proposal), *OPEN)
             return self._step(connection, row, state, actor, decided_by=actor, decision=reason)
 
-        row = await self._database.write(decide)
-        self._announce(row)
-        return row
+        return await self._write(decide)
 
     async def _check(self, proposal: int) -> None:
         """requested → checked or rejected. A failed check goes to the requester; the operator is not bothered."""
@@ -146,16 +152,13 @@ class Proposals:
                 log.exception("the check of proposal %s", proposal)
                 changes, state = {"error": "internal error; the core's log has it"}, State.REJECTED
 
-            def store(connection: sqlite3.Connection) -> Proposal:
+            def store(connection: sqlite3.Connection) -> _Step:
                 fresh = rows.get(connection, proposal)
                 if fresh.state is not State.REQUESTED:  # superseded or withdrawn meanwhile
-                    return fresh
+                    return _Step(fresh, [])
                 return self._step(connection, fresh, state, "system", **changes)
 
-            row = await self._database.write(store)
-        self._announce(row)
-        if row.state is State.REJECTED:
-            await self._report(row)
+            await self._write(store)
 
     async def _judge(self, row: Proposal) -> dict[str, Any]:
         """Fetch, evaluate and compare: the columns of a checked proposal. Raises HyperhiveError: the reason."""
@@ -193,15 +196,14 @@ class Proposals:
         row = await self.get(proposal)
         async with self._lock(row.agent):
             try:
-                row = await self._apply_steps(row)
+                await self._apply_steps(row)
             except HyperhiveError as error:
-                row = await self._record(proposal, State.FAILED, error=str(error))
+                await self._record(proposal, State.FAILED, error=str(error))
             except Exception:
                 log.exception("the apply of proposal %s", proposal)
-                row = await self._record(proposal, State.FAILED, error="internal error; the core's log has it")
-        await self._report(row)
+                await self._record(proposal, State.FAILED, error="internal error; the core's log has it")
 
-    async def _apply_steps(self, row: Proposal) -> Proposal:
+    async def _apply_steps(self, row: Proposal) -> None:
         number = row.generation
         if number is None:
             number = await self._database.read(lambda c: generation_rows.next_number(c, row.agent))
@@ -210,27 +212,30 @@ class Proposals:
         _same_settings(row, built.settings)
         await self._record(row.id, State.ACTIVATING)
         await self._generations.activate(built)
-        return await self._record(row.id, State.APPLIED)
+        await self._record(row.id, State.APPLIED)
 
-    async def _record(self, proposal: int, state: State, **changes: object) -> Proposal:
-        row = await self._database.write(lambda c: self._step(c, rows.get(c, proposal), state, "system", **changes))
-        self._announce(row)
-        return row
+    async def _record(self, proposal: int, state: State, **changes: object) -> None:
+        await self._write(lambda c: self._step(c, rows.get(c, proposal), state, "system", **changes))
+
+    async def _write(self, work: Callable[[sqlite3.Connection], _Step]) -> Proposal:
+        """Make a step durable, then tell of it."""
+        step = await self._database.write(work)
+        self._hub.publish("proposal", step.row.view(whole=False))
+        self._broker.announce(step.mail)
+        return step.row
 
     def _step(
         self, connection: sqlite3.Connection, row: Proposal, state: State, actor: str, **changes: object
-    ) -> Proposal:
-        """Move a proposal and write the audit entry, in the caller's transaction."""
+    ) -> _Step:
+        """Move a proposal, write the audit entry and the mail that tells of it, in the caller's transaction."""
         told = {name: changes[name] for name in ("error", "decision", "generation") if changes.get(name)}
         audit.append(
             connection, actor, f"proposal.{state}", f"proposal/{row.id}", agent=row.agent, commit=row.commit, **told
         )
-        return rows.update(connection, row.id, state=str(state), **changes)
+        moved = rows.update(connection, row.id, state=str(state), **changes)
+        return _Step(moved, self._report(connection, moved) if state in TOLD else [])
 
-    def _announce(self, row: Proposal) -> None:
-        self._hub.publish("proposal", row.view(whole=False))
-
-    async def _report(self, row: Proposal) -> None:
+    def _report(self, connection: sqlite3.Connection, row: Proposal) -> list[Message]:
         """Tell requester, manager and operator how it ended; a rejection goes to the requester alone."""
         result = {
             "event": "apply_result",
@@ -242,20 +247,13 @@ class Proposals:
             "reason": row.error or row.decision,
         }
         body = json.dumps({name: value for name, value in result.items() if value is not None})
-        receivers = {row.requester}
+        receivers = {OPERATOR if row.requester.startswith(OPERATOR) else row.requester}
         if row.state is not State.REJECTED:
-            known = await self._database.read(agents.all_agents)
-            receivers |= {"operator", *(agent.name for agent in known if agent.role is Role.MANAGER)}
-        for receiver in sorted(receivers):
-            await self._tell("operator" if receiver.startswith("operator") else receiver, body)
-
-    async def _tell(self, receiver: str, body: str) -> None:
-        try:
-            await self._broker.send("system", receiver, body, kind="event")
-        except NotFound:
-            log.info("%s is gone; it is not told: %s", receiver, body)
-        except HyperhiveError as error:
-            log.warning("%s could not be told (%s): %s", receiver, error, body)
+            receivers |= {
+                OPERATOR,
+                *(agent.name for agent in agents.all_agents(connection) if agent.role is Role.MANAGER),
+            }
+        return self._broker.post(connection, sorted(receivers), body)
 
 
 def _in_state(row: Proposal, *states: State) -> Proposal:

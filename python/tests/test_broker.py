@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 import time
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from database_rig import within
 from mail_rig import Mail, mail
 
 from hyperhive.broker import OPERATOR, SYSTEM
-from hyperhive.errors import BadInput, HyperhiveError, MailboxFull, NotFound, TooLarge
+from hyperhive.errors import BadInput, Conflict, HyperhiveError, MailboxFull, NotFound, TooLarge
 from hyperhive.store.messages import Message
 
 
@@ -130,6 +131,28 @@ def test_what_the_hive_says_leaves_agents_their_room_with_the_operator(tmp_path:
             for _ in range(5):
                 await hive.broker.send(SYSTEM, OPERATOR, "{}", kind="event")
             assert await hive.broker.send("alice", OPERATOR, "a word, please")
+
+    within(test())
+
+
+def test_what_the_hive_posts_is_stored_with_the_work_that_it_tells_of(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with mail(tmp_path, max_pending=1) as hive:
+            await hive.broker.send(OPERATOR, "alice", "her mailbox is full now")
+            receivers = ["alice", "bob", "nobody", OPERATOR]
+
+            def killed(connection: sqlite3.Connection) -> None:
+                hive.broker.post(connection, receivers, "{}")
+                raise Conflict("the work was not done")
+
+            with pytest.raises(Conflict):
+                await hive.database.write(killed)
+            assert len(await hive.rows()) == 1
+            stored = await hive.database.write(lambda c: hive.broker.post(c, receivers, "{}"))
+            assert [(row.sender, row.recipient) for row in stored] == [(SYSTEM, "bob"), (SYSTEM, OPERATOR)]
+            waiting = asyncio.create_task(hive.broker.recv("bob", wait=5))
+            hive.broker.announce(stored)
+            assert [message.body for message in await waiting] == ["{}"]
 
     within(test())
 

@@ -52,6 +52,24 @@ def test_an_approved_proposal_is_applied_and_everybody_is_told(tmp_path: Path) -
     play(tmp_path, scene)
 
 
+def test_an_end_and_the_mail_that_tells_of_it_are_one_transaction(tmp_path: Path) -> None:
+    async def scene(made: Hive) -> None:
+        query = "SELECT state, (SELECT count(*) FROM messages WHERE body LIKE '%apply_result%') FROM proposals"
+        seen = set()
+        checked = await made.propose("worker", nix('model = "sonnet";'))
+        async with made.core.hub.subscribe() as events:
+            approving = asyncio.create_task(made.approve(checked))
+            async for event in events:
+                if event.kind == "proposal":
+                    seen |= set(await made.core.database.read(lambda c: c.execute(query).fetchall()))
+                    if event.data["state"] == "applied":
+                        break
+            await approving
+        assert ("applied", 1) in seen and ("applied", 0) not in seen
+
+    play(tmp_path, scene)
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [

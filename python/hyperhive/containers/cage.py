@@ -112,4 +112,5 @@ def _environment(settings: Settings) -> dict[str, str]:
         "LANG": "C.UTF-8",
         "PATH": "/usr/local/bin:/usr/bin:/bin:/run/current-system/sw/bin",
         "HIVE_AGENT": settings.name,
+        "CLAUDE_CODE_CERT_STORE": "bundled",  # no TLS here; reading the host's certificates takes 0.03 s of each turn
     }
