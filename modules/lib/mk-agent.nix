@@ -16,6 +16,9 @@ let
 
   guest = source + "/nixos.nix";
 
+  # The number of the generation that this flake was committed as; a candidate has none yet.
+  generation = (if builtins.isAttrs hive then hive else builtins.fromTOML (builtins.readFile hive)).generation or 0;
+
   system = import (nixpkgs.path + "/nixos/lib/eval-config.nix") {
     inherit lib;
     system = null;
@@ -23,6 +26,7 @@ let
       ../harness-base.nix
       {
         hyperhive.settings = agentSettings;
+        hyperhive.generation = generation;
         nixpkgs.hostPlatform = lib.mkDefault nixpkgs.system;
         # Without Claude Code, which is unfree, there is no agent; nothing else unfree comes in by itself.
         nixpkgs.config.allowUnfreePredicate = package: lib.getName package == "claude-code";

@@ -19,6 +19,7 @@ let
 
   known = required ++ [
     "defaults"
+    "generation" # mkAgent's
     "overrides"
   ];
 

@@ -52,6 +52,13 @@ class CoreConfig:
     health: float = 30.0
     drain: float = 60.0
 
+    @property
+    def configs(self) -> Path:
+        """Where the agents' config repositories are, as NAME/config. On NixOS they are apart from the agents' state,
+        so that the manager's container can hold them as one directory.
+        """
+        return self.state_dir / ("configs" if self.backend is BackendKind.NIXOS else "agents")
+
     @classmethod
     def load(cls, path: Path) -> CoreConfig:
         """Read core.json. Raises BadInput that names the file and the key."""

@@ -61,6 +61,7 @@ class Core:
         backend = self._backend()
         generations = Generations(
             state_dir=config.state_dir,
+            configs=config.configs,
             database=database,
             backend=backend,
             evaluator=default_evaluator(),
@@ -69,7 +70,6 @@ class Core:
             defaults={agent.name: agent.defaults for agent in config.agents},
         )
         self.hive = Hive(
-            state_dir=config.state_dir,
             database=database,
             broker=self.broker,
             hub=self.hub,
@@ -109,6 +109,7 @@ class Core:
 
     async def start(self) -> None:
         """Start the agents, go on with what was half-way, then let the operator in."""
+        await self.backend.open()
         await self.hive.load(self.config.agents)
         await self.proposals.resume()
         self.spawn(self._prune())

@@ -5,6 +5,9 @@ from __future__ import annotations
 import sqlite3
 import tempfile
 import tomllib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from hyperhive.containers import Applied, Backend
@@ -14,7 +17,7 @@ from hyperhive.flakes.evaluate import Evaluator
 from hyperhive.flakes.repository import AppliedRepository
 from hyperhive.heartbeats import Heartbeats, NoHeartbeat
 from hyperhive.settings import Role, Settings, validate
-from hyperhive.store import agents
+from hyperhive.store import agents, audit
 from hyperhive.store import generations as rows
 from hyperhive.store.database import Database
 from hyperhive.store.generations import Generation
@@ -27,6 +30,7 @@ class Generations:
         self,
         *,
         state_dir: Path,
+        configs: Path,
         database: Database,
         backend: Backend,
         evaluator: Evaluator,
@@ -35,6 +39,7 @@ class Generations:
         defaults: dict[str, dict[str, object]],
     ) -> None:
         self._state_dir = state_dir
+        self._configs = configs
         self._database = database
         self._backend = backend
         self._evaluator = evaluator
@@ -48,7 +53,7 @@ class Generations:
 
     def config_of(self, agent: str) -> Path:
         """The agent's proposed flake repo, written by the manager: hostile."""
-        return self._state_dir / "agents" / agent / "config"
+        return self._configs / agent / "config"
 
     async def hive_file(self, agent: str) -> HiveFile:
         """The host's say about that agent: name, role, defaults and the operator's overrides."""
@@ -58,21 +63,35 @@ class Generations:
     async def evaluate(self, agent: str, commit: str) -> Settings:
         """Evaluate that commit as the agent's flake would be. Raises Rejected with the reason."""
         hive = await self.hive_file(agent)
-        with tempfile.TemporaryDirectory(prefix=f"hyperhive-{agent}-") as directory:
-            candidate = Path(directory)
-            await self.repository(agent).checkout(commit, hive, candidate)
+        async with self._checked_out(hive, commit) as candidate:
             settings = validate(await self._evaluator.evaluate(candidate))
         if (settings.name, settings.role) != (hive.name, hive.role):
             raise Rejected(f"the flake evaluates to {settings.role} {settings.name!r}, not {hive.role} {hive.name!r}")
         return settings
 
-    async def build(self, agent: str, commit: str, number: int, *, reason: str, proposal: int | None) -> Generation:
-        """Commit the applied flake as generation `number` and evaluate it. Safe to repeat after a crash."""
+    @asynccontextmanager
+    async def _checked_out(self, hive: HiveFile, commit: str) -> AsyncIterator[Path]:
+        """A directory with the applied flake of that commit."""
+        with tempfile.TemporaryDirectory(prefix=f"hyperhive-{hive.name}-") as directory:
+            await self.repository(hive.name).checkout(commit, hive, Path(directory))
+            yield Path(directory)
+
+    async def build(
+        self, agent: str, commit: str, number: int, *, actor: str, reason: str, proposal: int | None
+    ) -> Generation:
+        """Evaluate the applied flake as generation `number`, build what its container runs, and commit it.
+
+        Safe to repeat after a crash. `actor` is who agreed to it; the audit log keeps that with the generation, and on
+        NixOS root looks there before anything runs. Raises Rejected with the reason.
+        """
         settings = await self.evaluate(agent, commit)
-        hive = await self.hive_file(agent)
+        hive = replace(await self.hive_file(agent), generation=number)
+        async with self._checked_out(hive, commit) as flake:
+            await self._backend.build(agent, number, flake)
         tree = await self.repository(agent).commit_generation(commit, hive, number, reason)
 
         def store(connection: sqlite3.Connection) -> Generation:
+            audit.append(connection, actor, "generation.built", f"agent/{agent}", generation=number, commit=commit)
             return rows.insert(
                 connection,
                 agent=agent,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import shutil
 import sqlite3
 from pathlib import Path
 from typing import Any, Protocol
@@ -43,7 +42,6 @@ class Hive:
     def __init__(
         self,
         *,
-        state_dir: Path,
         database: Database,
         broker: Broker,
         hub: Hub,
@@ -52,7 +50,6 @@ class Hive:
         heartbeats: Heartbeats,
         sockets: AgentSockets,
     ) -> None:
-        self._state_dir = state_dir
         self._database = database
         self._broker = broker
         self._hub = hub
@@ -72,7 +69,9 @@ class Hive:
             await self._sockets.open(agent.name)
             if agent.desired == "running" and agent.generation:
                 current = await self._generations.current(agent.name)
-                await self._backend.start(await self._generations.applied(current))
+                applied = await self._generations.applied(current)
+                if not await self._backend.adopt(applied):
+                    await self._backend.start(applied)
         known = {agent.name for agent in await self._agents()}
         for wanted in declared:
             if wanted.name not in known:
@@ -104,7 +103,7 @@ class Hive:
                 await self._sockets.open(name)
                 await self._first_generation(name, actor, start=start)
             except BaseException:
-                await asyncio.shield(self._undo_create(name, made))
+                await asyncio.shield(self._undo_create(name, actor, made))
                 raise
         await self._refresh_manager()
         self._publish(name, "created")
@@ -116,16 +115,22 @@ class Hive:
         commit = await repository.fetch_head(self._generations.config_of(name), f"created/{number}")
         if not start:
             await self._database.write(lambda c: agents.set_desired(c, name, "stopped"))
-        built = await self._generations.build(name, commit, number, reason=f"created by {actor}", proposal=None)
+        reason = f"created by {actor}"
+        built = await self._generations.build(name, commit, number, actor=actor, reason=reason, proposal=None)
         await self._generations.activate(built)
         await self._audit(actor, "agent.created", name, generation=number, commit=commit)
 
-    async def _undo_create(self, name: str, made: bool) -> None:
+    async def _undo_create(self, name: str, actor: str, made: bool) -> None:
         await self._backend.stop(name)
         await self._sockets.close(name)
-        await self._database.write(lambda c: agents.delete(c, name))
+
+        def forget(connection: sqlite3.Connection) -> None:
+            agents.delete(connection, name)
+            audit.append(connection, actor, "agent.destroyed", f"agent/{name}", purge=made, reason="not created wholly")
+
+        await self._database.write(forget)
         if made:
-            await self._remove_files(name)
+            await self._backend.purge(name)
 
     async def start(self, name: str, actor: str) -> None:
         """Start an agent and wait for its heartbeat. Raises NoHeartbeat if it does not come."""
@@ -160,18 +165,18 @@ class Hive:
                 overrides["model"] = model
             await self._database.write(lambda c: agents.set_overrides(c, name, overrides))
             try:
-                await self._rebuild(name, f"model override by {actor}: {model or 'none'}")
+                await self._rebuild(name, actor, f"model override by {actor}: {model or 'none'}")
             except BaseException:
                 await asyncio.shield(self._database.write(lambda c: agents.set_overrides(c, name, before.overrides)))
                 raise
             await self._audit(actor, "agent.model", name, model=model)
         self._publish(name, "changed")
 
-    async def _rebuild(self, name: str, reason: str) -> None:
+    async def _rebuild(self, name: str, actor: str, reason: str) -> None:
         """The same commit with the host's present say, as a new generation."""
         current = await self._generations.current(name)
         number = await self._database.read(lambda c: rows.next_number(c, name))
-        built = await self._generations.build(name, current.commit, number, reason=reason, proposal=None)
+        built = await self._generations.build(name, current.commit, number, actor=actor, reason=reason, proposal=None)
         await self._generations.activate(built)
 
     async def roll_back(self, name: str, number: int | None, actor: str) -> None:
@@ -206,7 +211,7 @@ class Hive:
 
             await self._database.write(forget)
             if purge:
-                await self._remove_files(name)
+                await self._backend.purge(name)
         await self._refresh_manager()
         self._publish(name, "destroyed")
 
@@ -260,7 +265,7 @@ class Hive:
         if not 1 <= lines <= 10000:
             raise BadInput("lines must be between 1 and 10000")
         await self._database.read(lambda c: agents.get(c, name))
-        return self._backend.log(name, lines)
+        return await self._backend.log(name, lines)
 
     async def shell(self, name: str) -> list[str]:
         """The argv that opens a shell in the agent's container."""
@@ -303,14 +308,6 @@ class Hive:
 
     async def _audit(self, actor: str, action: str, name: str, **detail: object) -> None:
         await self._database.write(lambda c: audit.append(c, actor, action, f"agent/{name}", **detail))
-
-    async def _remove_files(self, name: str) -> None:
-        for path in (self._state_dir / "agents" / name, self._state_dir / "applied" / name):
-            if path.exists():
-                try:
-                    await asyncio.to_thread(shutil.rmtree, path)
-                except OSError as error:
-                    raise HyperhiveError(f"{path} could not be removed wholly: {error}; remove the rest") from error
 
     def _publish(self, name: str, what: str) -> None:
         self._hub.publish("agent", {"name": name, "event": what, "state": str(self._backend.state(name))})

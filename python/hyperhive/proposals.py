@@ -208,7 +208,9 @@ class Proposals:
         if number is None:
             number = await self._database.read(lambda c: generation_rows.next_number(c, row.agent))
         await self._record(row.id, State.BUILDING, generation=number)
-        built = await self._generations.build(row.agent, row.commit, number, reason=row.reason, proposal=row.id)
+        built = await self._generations.build(
+            row.agent, row.commit, number, actor=row.decided_by or "?", reason=row.reason, proposal=row.id
+        )
         _same_settings(row, built.settings)
         await self._record(row.id, State.ACTIVATING)
         await self._generations.activate(built)

@@ -261,7 +261,7 @@ def test_a_core_that_goes_away_during_a_turn_finds_it_done_when_it_is_back(tmp_p
             await made.until(lambda _: (state_of(tmp_path) / "ready").exists())
             await made.hide()
             (state_of(tmp_path) / "go").touch()
-            await made.until(lambda _: "trying again" in made.backend.log("worker", 20))
+            await made.until(lambda _: "trying again" in made.log())
             await made.show()
             turn = await made.turn_done(message)
             assert turn["outcome"] == "completed"

@@ -37,7 +37,7 @@ def test_a_created_agent_runs_its_first_generation_and_answers(tmp_path: Path) -
         await made.create("worker", Role.AGENT, nix('model = "sonnet";'))
         view = await made.view("worker")
         assert (view["state"], view["generation"], view["model"], view["activity"]) == ("running", 1, "sonnet", "idle")
-        assert await made.audit("agent/worker") == ["agent.created"]
+        assert await made.audit("agent/worker") == ["generation.built", "agent.created"]
 
     play(tmp_path, scene)
 

@@ -47,6 +47,15 @@ CrashHandler = Callable[[Crash], Awaitable[None]]
 class Backend(Protocol):
     """Starts and stops containers. Every method is safe to call in any state and raises HyperhiveError."""
 
+    async def open(self) -> None:
+        """Get ready; called once, before everything else."""
+
+    async def build(self, name: str, number: int, flake: Path) -> None:
+        """Build what generation `number` runs from its applied flake. Raises Rejected with the reason."""
+
+    async def adopt(self, applied: Applied) -> bool:
+        """Whether the container runs already, since it outlived the last core; then it need not be started."""
+
     async def start(self, applied: Applied) -> None:
         """Run that generation; a running one is drained and replaced. Returns before the first heartbeat."""
 
@@ -59,11 +68,14 @@ class Backend(Protocol):
     def state(self, name: str) -> ContainerState:
         """What the container does now."""
 
-    def log(self, name: str, lines: int) -> str:
+    async def log(self, name: str, lines: int) -> str:
         """The last lines of the container's log."""
+
+    async def purge(self, name: str) -> None:
+        """Remove every file of a destroyed agent. Safe to repeat."""
 
     def shell(self, applied: Applied) -> list[str]:
         """The argv that opens an interactive shell in the container, as the agent's user."""
 
     async def close(self) -> None:
-        """Stop every container; the core is about to end."""
+        """The core is about to end: stop what cannot live without it."""

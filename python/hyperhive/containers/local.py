@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import os
+import shutil
 import signal
 import time
 from collections import deque
@@ -56,6 +57,16 @@ class LocalBackend:
         self._running: dict[str, _Running] = {}
         self._locks: dict[str, asyncio.Lock] = {}
 
+    async def open(self) -> None:
+        """Nothing to do."""
+
+    async def build(self, name: str, number: int, flake: Path) -> None:
+        """Nothing to do: the settings are all that a harness needs."""
+
+    async def adopt(self, applied: Applied) -> bool:
+        """No: harnesses end with their core."""
+        return False
+
     async def start(self, applied: Applied) -> None:
         """Run that generation; a running one is drained and replaced. Returns before the first heartbeat."""
         async with self._lock(applied.name):
@@ -82,8 +93,20 @@ class LocalBackend:
         running = self._running.get(name)
         return running.state if running else ContainerState.STOPPED
 
-    def log(self, name: str, lines: int) -> str:
+    async def log(self, name: str, lines: int) -> str:
         """The last lines of the harness's log (at most the last MiB of it)."""
+        return self._log(name, lines)
+
+    async def purge(self, name: str) -> None:
+        """Remove every file of a destroyed agent. Safe to repeat."""
+        for path in (self._state_dir / "agents" / name, self._state_dir / "applied" / name):
+            if path.exists():
+                try:
+                    await asyncio.to_thread(shutil.rmtree, path)
+                except OSError as error:
+                    raise HyperhiveError(f"{path} could not be removed wholly: {error}; remove the rest") from error
+
+    def _log(self, name: str, lines: int) -> str:
         path = self._log_path(name)
         if not path.exists():
             return ""
@@ -162,7 +185,7 @@ class LocalBackend:
             crashes.append(time.monotonic())
             given_up = len(crashes) == CRASHES_ALLOWED and crashes[-1] - crashes[0] < CRASH_WINDOW
             running.state = ContainerState.FAILED if given_up else ContainerState.STARTING
-            await self._on_crash(Crash(name, code, restarts, given_up, self.log(name, 10)))
+            await self._on_crash(Crash(name, code, restarts, given_up, self._log(name, 10)))
             if given_up:
                 return
             restarts = 0 if time.monotonic() - started > CRASH_WINDOW else restarts + 1

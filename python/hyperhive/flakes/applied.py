@@ -28,19 +28,23 @@ FLAKE_NIX = b"""\
 class HiveFile:
     """What the host says about one agent. `defaults` stand below its agent.nix, `overrides` above it.
 
-    Both have the keys of the settings, nested alike.
+    Both have the keys of the settings, nested alike. `generation` is the number that the flake is committed as; a
+    candidate has none (0).
     """
 
     name: str
     role: Role | str
     defaults: Mapping[str, Any] = field(default_factory=dict)
     overrides: Mapping[str, Any] = field(default_factory=dict)
+    generation: int = 0
 
     def to_toml(self) -> bytes:
         """hive.toml. Raises BadInput for a value that TOML cannot say."""
         import tomli_w  # noqa: PLC0415  (only who writes pays)
 
         value: dict[str, Any] = {"name": check_name(self.name), "role": self._role()}
+        if self.generation:
+            value["generation"] = self.generation
         for key in ("defaults", "overrides"):
             if table := getattr(self, key):
                 value[key] = dict(table)

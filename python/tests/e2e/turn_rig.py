@@ -112,9 +112,14 @@ class Rig:
         """Wait until `condition(connection)` is true."""
         deadline = time.monotonic() + timeout
         while not (found := await self.database.read(condition)):
-            assert time.monotonic() < deadline, f"timed out; log: {self.backend.log('worker', 20)}"
+            assert time.monotonic() < deadline, f"timed out; log: {self.log()}"
             await asyncio.sleep(0.02)
         return found
+
+    def log(self) -> str:
+        """What the harness has said."""
+        path = self.root / "log/worker.log"
+        return path.read_text() if path.exists() else ""
 
     async def outcomes(self) -> list[str | None]:
         """How the turns so far ended, in order."""
