@@ -3,13 +3,16 @@ SHELL := /bin/bash
 VENV := .setup/venv/bin
 export PATH := $(CURDIR)/.setup/node_modules/.bin:$(CURDIR)/$(VENV):$(PATH)
 
-.PHONY: run test lint bench format setup clean
+.PHONY: run test test-system lint bench format docs setup clean
 
 run: setup
 	@hyperhive run $(ARGS)
 
 test: setup
 	@tools/test $(ARGS)
+
+test-system: setup
+	@tools/test-system $(ARGS)
 
 lint: setup
 	@ruff check . && ruff format --check . && mypy
@@ -19,6 +22,9 @@ format: setup
 
 bench: setup
 	@PYTHONPATH=python/tests python -m bench $(ARGS)
+
+docs: setup
+	@tools/options
 
 setup:
 	@tools/setup

@@ -1,4 +1,4 @@
-# The core on the host: its directories, its configuration and its hardened unit.
+# The core on the host: its user, its configuration and its hardened unit.
 {
   config,
   lib,
@@ -37,6 +37,9 @@ let
     HYPERHIVE_NIXPKGS_LIB = "${pkgs.path + "/lib"}";
   };
 
+  # All of nixpkgs, to build the guests' systems from. A flake's is in the store already, under a name of its own.
+  nixpkgs = if config.nixpkgs.flake.source != null then config.nixpkgs.flake.source else pkgs.path;
+
   # What git, nix and the evaluation's sandbox need on PATH.
   programs = [
     pkgs.git
@@ -53,7 +56,14 @@ let
       inherit (cfg.modelApi) url;
       keyFile = if cfg.modelApi.keyFile == null then null else "/run/credentials/hive-c0re.service/model-key";
     };
-    inherit (cfg) operators policy broker dashboard;
+    inherit (cfg)
+      operators
+      policy
+      broker
+      dashboard
+      health
+      drain
+      ;
     inherit agents;
   };
 in
@@ -63,22 +73,46 @@ in
     environment.variables = evaluation; # for `hyperhive flake check`
     environment.etc."hyperhive/core.json".text = builtins.toJSON coreJson;
 
+    users.users.hyperhive = {
+      isSystemUser = true;
+      group = "hyperhive";
+      home = "/var/lib/hyperhive";
+      description = "The hive's core";
+    };
+    users.groups.hyperhive = { };
+
+    # Containers are units of their own and nothing ties them to this one: its end, whatever the cause, is not theirs,
+    # and the next core finds them running.
     systemd.services.hive-c0re = {
       description = "The hive's core: mail, proposals, lifecycle";
       wantedBy = [ "multi-user.target" ];
-      after = [ "network.target" ];
+      after = [
+        "network.target"
+        "nix-daemon.socket"
+      ];
+      unitConfig.StartLimitIntervalSec = 0; # it is never given up: mail and approvals wait for it
       restartTriggers = [ (builtins.toJSON coreJson) ];
-      path = programs;
-      environment = evaluation;
+      path = programs ++ [ pkgs.systemd ]; # journalctl and systemd-run
+      environment = evaluation // {
+        HYPERHIVE_NIXPKGS = "${nixpkgs}";
+      };
       serviceConfig = {
         ExecStart = "${cfg.package}/bin/hive-c0re --config /etc/hyperhive/core.json";
+        # No root and no capability: what needs them is in privileged.nix, and asked for through systemd.
+        User = "hyperhive";
+        Group = "hyperhive";
+        SupplementaryGroups = [ "systemd-journal" ]; # it reads the containers' logs
+        CapabilityBoundingSet = "";
         LoadCredential = lib.optional (cfg.modelApi.keyFile != null) "model-key:${cfg.modelApi.keyFile}";
-        StateDirectory = "hyperhive";
-        StateDirectoryMode = "0700";
-        RuntimeDirectory = "hyperhive";
-        RuntimeDirectoryMode = "0755"; # operators pass through to operator.sock; agents/ below is 0700
-        RuntimeDirectoryPreserve = true; # containers have their sockets' directories bound in
+        # Made by tmpfiles (privileged.nix). StateDirectory= and RuntimeDirectory= would give everything below to the
+        # core whenever the top is another's, after a restored backup say: every agent's state, which must stay its
+        # container's.
+        ReadWritePaths = [
+          "/var/lib/hyperhive"
+          "/run/hyperhive"
+        ];
         Restart = "on-failure";
+        RestartSec = 1;
         TimeoutStopSec = 120;
         LimitNOFILE = 65536; # three sockets an agent, many connections each
         NoNewPrivileges = true;
@@ -99,8 +133,6 @@ in
           "AF_INET6"
           "AF_NETLINK"
         ];
-        # Root, for it starts containers and owns what agents must not; without what it has no use for.
-        CapabilityBoundingSet = "~CAP_SYS_MODULE CAP_SYS_RAWIO CAP_SYS_BOOT CAP_SYS_TIME CAP_SYSLOG CAP_SYS_PTRACE CAP_BPF CAP_PERFMON CAP_MAC_ADMIN CAP_MAC_OVERRIDE";
         SystemCallFilter = "~@clock @cpu-emulation @module @obsolete @raw-io @reboot @swap";
         RestrictRealtime = true;
         LockPersonality = true;

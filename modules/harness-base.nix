@@ -169,6 +169,7 @@ in
         CapabilityBoundingSet = "CAP_DAC_READ_SEARCH";
         StateDirectory = "hive-harness";
         StateDirectoryMode = "0700";
+        StandardOutput = "journal+console"; # what it says is in the host's journal of the container too
         Restart = "on-failure";
         RestartSec = 1;
         TimeoutStopSec = 90;

@@ -7,3 +7,8 @@ import ./settings.nix { inherit lib; }
 // import ./mk-agent.nix { inherit lib; }
 // import ./guest.nix { inherit lib; }
 // import ./host.nix { inherit lib; }
+// import ./core-unit.nix { inherit lib; }
+// import ./host-types.nix { inherit lib; }
+// import ./containers.nix { inherit lib; }
+// import ./binds.nix { inherit lib; }
+// import ./privileged.nix { inherit lib; }

@@ -7,6 +7,56 @@ let
     type = types.attrsOf types.anything;
     default = { };
   };
+
+  # What we set of containers.NAME.
+  container = {
+    path = mkOption { type = types.path; };
+    autoStart = mkOption {
+      type = types.bool;
+      default = false;
+    };
+    privateNetwork = mkOption {
+      type = types.bool;
+      default = false;
+    };
+    privateUsers = mkOption {
+      type = types.either (types.ints.between 0 4294967295) (
+        types.enum [
+          "no"
+          "identity"
+          "pick"
+        ]
+      );
+      default = "no";
+    };
+    bindMounts = mkOption {
+      type = types.attrsOf (types.submodule bindMount);
+      default = { };
+    };
+    extraFlags = mkOption {
+      type = types.listOf types.str;
+      default = [ ];
+    };
+  };
+
+  bindMount =
+    { name, ... }:
+    {
+      options = {
+        mountPoint = mkOption {
+          type = types.str;
+          default = name;
+        };
+        hostPath = mkOption {
+          type = types.nullOr types.str;
+          default = null;
+        };
+        isReadOnly = mkOption {
+          type = types.bool;
+          default = true;
+        };
+      };
+    };
 in
 {
   options = {
@@ -14,9 +64,17 @@ in
       type = types.listOf types.unspecified;
       default = [ ];
     };
+    boot.enableContainers = mkOption {
+      type = types.bool;
+      default = false;
+    };
     boot.isNspawnContainer = mkOption {
       type = types.bool;
       default = false;
+    };
+    containers = mkOption {
+      type = types.attrsOf (types.submodule { options = container; });
+      default = { };
     };
     environment.systemPackages = mkOption {
       type = types.listOf types.package;
@@ -38,6 +96,10 @@ in
       type = types.bool;
       default = true;
     };
+    nixpkgs.flake.source = mkOption {
+      type = types.nullOr (types.either types.str types.path);
+      default = null;
+    };
     nixpkgs.hostPlatform = mkOption { type = types.str; };
     nixpkgs.config = mkOption {
       type = types.attrs;
@@ -52,6 +114,16 @@ in
       config = mkOption {
         type = types.attrsOf (types.attrsOf types.anything);
         default = { };
+      };
+    };
+    security.polkit = {
+      enable = mkOption {
+        type = types.bool;
+        default = false;
+      };
+      extraConfig = mkOption {
+        type = types.lines;
+        default = "";
       };
     };
     systemd.services = tree;

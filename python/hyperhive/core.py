@@ -27,7 +27,8 @@ from hyperhive.containers import Backend, Crash
 from hyperhive.containers.local import LocalBackend
 from hyperhive.errors import Conflict, Unavailable
 from hyperhive.facade import ManagerFacade
-from hyperhive.flakes.evaluate import default_evaluator
+from hyperhive.flakes.build import default_builder
+from hyperhive.flakes.evaluate import Evaluator, default_evaluator
 from hyperhive.gateway.model import create_model_app
 from hyperhive.gateway.upstream import ModelApi
 from hyperhive.generations import Generations
@@ -35,7 +36,7 @@ from hyperhive.heartbeats import Heartbeats
 from hyperhive.hub import Hub
 from hyperhive.lifecycle import Hive
 from hyperhive.proposals import Proposals
-from hyperhive.store import usage
+from hyperhive.store import agents, usage
 from hyperhive.store.database import Database
 from hyperhive.store.proposals import State
 
@@ -58,13 +59,14 @@ class Core:
         self.operator_uids = _operator_uids(config.operators)
         self._servers = Servers()
         self._models = create_model_app(ModelApi(config.model_url, key=self._model_key), self._count_tokens)
-        backend = self._backend()
+        evaluator = default_evaluator()
+        backend = self._backend(evaluator)
         generations = Generations(
             state_dir=config.state_dir,
             configs=config.configs,
             database=database,
             backend=backend,
-            evaluator=default_evaluator(),
+            evaluator=evaluator,
             heartbeats=self.heartbeats,
             health=config.health,
             defaults={agent.name: agent.defaults for agent in config.agents},
@@ -90,9 +92,15 @@ class Core:
         self.backend = backend
         self._mcp = McpListener(HiveTools(self.broker, ManagerFacade(self.hive, self.proposals, config.state_dir)))
 
-    def _backend(self) -> Backend:
-        if self.config.backend is not BackendKind.LOCAL:
-            raise Unavailable('this version has the local backend only; set `backend` to "local"')
+    def _backend(self, evaluator: Evaluator) -> Backend:
+        if self.config.backend is BackendKind.NIXOS:
+            from hyperhive.containers.nixos import NixosBackend  # noqa: PLC0415  (dbus-fast is there on NixOS only)
+            from hyperhive.containers.watch import ContainerWatch  # noqa: PLC0415
+
+            watch = ContainerWatch(self.config.state_dir / "containers.json", self._crashed, self._is_agent)
+            return NixosBackend(
+                state_dir=self.config.state_dir, builder=default_builder(evaluator), watch=watch, spawn=self.spawn
+            )
         return LocalBackend(
             state_dir=self.config.state_dir,
             runtime_dir=self.config.runtime_dir,
@@ -132,10 +140,15 @@ class Core:
         """Listen on the sockets that the agent's container sees (lifecycle.AgentSockets)."""
         directory = self.config.runtime_dir / "agents" / agent
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        harness = create_harness_app(self)
-        await self._servers.listen(directory / "harness.sock", harness, identity=agent, mode=0o600)
-        await self._servers.listen(directory / "model.sock", self._models, identity=agent, mode=0o600)
-        await self._mcp.listen(directory / "mcp.sock", agent)
+        mode = 0o600
+        if (
+            self.config.backend is BackendKind.NIXOS
+        ):  # the container's users are others here; agents/ is the core's alone
+            directory.chmod(0o755)
+            mode = 0o666
+        await self._servers.listen(directory / "harness.sock", create_harness_app(self), identity=agent, mode=mode)
+        await self._servers.listen(directory / "model.sock", self._models, identity=agent, mode=mode)
+        await self._mcp.listen(directory / "mcp.sock", agent, mode=mode)
 
     async def close(self, agent: str) -> None:
         """Stop listening on the agent's sockets (lifecycle.AgentSockets)."""
@@ -169,6 +182,9 @@ class Core:
 
     async def _crashed(self, crash: Crash) -> None:
         await self.hive.crashed(crash)
+
+    async def _is_agent(self, name: str) -> bool:
+        return await self.database.read(lambda c: agents.exists(c, name))
 
     def _model_key(self) -> str | None:
         if self.config.key_file is not None:

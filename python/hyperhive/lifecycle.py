@@ -130,7 +130,10 @@ class Hive:
 
         await self._database.write(forget)
         if made:
-            await self._backend.purge(name)
+            try:
+                await self._backend.purge(name)
+            except HyperhiveError as error:  # what made the creation fail is what its caller must hear
+                log.warning("what was made of %s stays: %s", name, error)
 
     async def start(self, name: str, actor: str) -> None:
         """Start an agent and wait for its heartbeat. Raises NoHeartbeat if it does not come."""
@@ -279,14 +282,23 @@ class Hive:
         if self._heartbeats.awaited(crash.agent):
             self._heartbeats.fail(crash.agent, f"the harness ended with exit {crash.exit_code}: {last[0]}")
             return
-        await self._audit("system", "agent.crashed", crash.agent, exit=crash.exit_code, given_up=crash.given_up)
-        event = {"event": "container_crash", **crash.__dict__}
+        what = {"exit": crash.exit_code, "ending": crash.ending, "given_up": crash.given_up, "count": crash.count}
+        await self._audit("system", "agent.crashed", crash.agent, **what)
+        event = {"event": "container_crash", **crash.__dict__, **await self._applied(crash.agent)}
         managers = [agent.name for agent in await self._agents() if agent.role is Role.MANAGER]
         for receiver in [name for name in managers if name != crash.agent] + ["operator"] * crash.given_up:
             try:
                 await self._broker.send("system", receiver, json.dumps(event), kind="event")
             except MailboxFull:
                 log.warning("%s is not told of it: its mailbox is full", receiver)
+
+    async def _applied(self, name: str) -> dict[str, int | None]:
+        """The generation that an agent runs, and the proposal that it came from."""
+        try:
+            current = await self._generations.current(name)
+        except NotFound:
+            return {"generation": None, "proposal": None}
+        return {"generation": current.number, "proposal": current.proposal}
 
     async def _agents(self) -> list[Agent]:
         return await self._database.read(agents.all_agents)

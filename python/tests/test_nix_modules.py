@@ -212,6 +212,7 @@ def test_mk_agent_gives_settings_and_both_configurations_without_nixpkgs(tmp_pat
 
 
 def test_the_flakes_outputs_are_there_and_evaluate() -> None:
+    scripts = sorted(path.stem for path in (ROOT / "checks/vm").glob("*.py"))
     value = _evaluate(
         f"let lib = import {STAND_IN}; pkgs = import {ROOT}/checks/stand-in/pkgs.nix {{ inherit lib; }};"
         ' systems = { x86_64-linux = pkgs; aarch64-linux = pkgs; }; nixpkgs = { inherit lib; outPath = "/nixpkgs";'

@@ -4,7 +4,7 @@
     enable = true;
     operators = [ "alice" ];
     modelApi.keyFile = "/run/secrets/anthropic";
-    agents.worker = { };
+    agents.worker.index = 1;
     policy.models = [
       "haiku"
       "sonnet"

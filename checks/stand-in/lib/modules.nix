@@ -84,7 +84,7 @@ let
         in
         if builtins.all isOption found then
           if builtins.length found == 1 then
-            builtins.head found
+            builtins.head found // { loc = here; }
           else
             throw "The option `${dotted here}' is already declared."
         else if builtins.any isOption found then

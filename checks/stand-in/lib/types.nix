@@ -24,10 +24,13 @@ let
 
   type =
     name: description: check:
-    { merge ? equal, ... }@more:
+    more:
     {
       _type = "option-type";
-      inherit name description check merge;
+      inherit name description check;
+      merge = equal;
+      descriptionClass = "noun";
+      getSubOptions = _: { };
     }
     // more;
 
@@ -39,6 +42,10 @@ let
     lib.mergeDefinitions loc elementType definitions;
 
   show = value: if builtins.isString value then "\"${value}\"" else toString value;
+
+  # A type's description inside another's: in parentheses unless its class is one of those that read well there.
+  phrase =
+    classes: inner: if builtins.elem inner.descriptionClass classes then inner.description else "(${inner.description})";
 
   bounded =
     low: high:
@@ -55,8 +62,12 @@ rec {
   };
   ints = {
     between = bounded;
-    positive = plain "positiveInt" "positive integer, meaning >0" (value: builtins.isInt value && value > 0);
-    unsigned = plain "unsignedInt" "unsigned integer, meaning >=0" (value: builtins.isInt value && value >= 0);
+    positive = plain "positiveInt" "positive integer, meaning >0" (value: builtins.isInt value && value > 0) // {
+      descriptionClass = "nonRestrictiveClause";
+    };
+    unsigned = plain "unsignedInt" "unsigned integer, meaning >=0" (value: builtins.isInt value && value >= 0) // {
+      descriptionClass = "nonRestrictiveClause";
+    };
   };
   path = plain "path" "absolute path" (
     value: builtins.isPath value || (builtins.isString value && lib.hasPrefix "/" value) || value ? outPath
@@ -65,6 +76,7 @@ rec {
   raw = type "raw" "raw value" (_: true) { merge = one; };
   unspecified = type "unspecified" "unspecified value" (_: true) { merge = one; };
   attrs = type "attrs" "attribute set" builtins.isAttrs {
+    descriptionClass = null;
     merge = _: builtins.foldl' (merged: definition: merged // definition.value) { };
   };
   lines = type "separatedString" "strings concatenated with \"\\n\"" builtins.isString {
@@ -77,10 +89,14 @@ rec {
     );
   enum =
     values:
-    plain "enum" "one of ${lib.concatMapStringsSep ", " show values}" (value: builtins.elem value values);
+    type "enum" "one of ${lib.concatMapStringsSep ", " show values}" (value: builtins.elem value values) {
+      descriptionClass = "conjunction";
+    };
   nullOr =
     inner:
-    type "nullOr" "null or ${inner.description}" (value: value == null || inner.check value) {
+    type "nullOr" "null or ${phrase [ "noun" "conjunction" ] inner}" (value: value == null || inner.check value) {
+      descriptionClass = "conjunction";
+      inherit (inner) getSubOptions;
       nestedTypes.elemType = inner;
       merge =
         loc: definitions:
@@ -93,7 +109,10 @@ rec {
     };
   either =
     left: right:
-    type "either" "${left.description} or ${right.description}" (value: left.check value || right.check value) {
+    type "either" "${phrase [ "noun" "conjunction" ] left} or ${phrase [ "noun" "conjunction" "composite" ] right}" (
+      value: left.check value || right.check value
+    ) {
+      descriptionClass = "conjunction";
       merge =
         loc: definitions:
         if builtins.all (definition: left.check definition.value) definitions then
@@ -104,7 +123,9 @@ rec {
   oneOf = list: builtins.foldl' either (builtins.head list) (builtins.tail list);
   listOf =
     inner:
-    type "listOf" "list of ${inner.description}" builtins.isList {
+    type "listOf" "list of ${phrase [ "noun" "composite" ] inner}" builtins.isList {
+      descriptionClass = "composite";
+      getSubOptions = prefix: inner.getSubOptions (prefix ++ [ "*" ]);
       nestedTypes.elemType = inner;
       merge =
         loc: definitions:
@@ -118,7 +139,9 @@ rec {
     };
   attrsOf =
     inner:
-    type "attrsOf" "attribute set of ${inner.description}" builtins.isAttrs {
+    type "attrsOf" "attribute set of ${phrase [ "noun" "composite" ] inner}" builtins.isAttrs {
+      descriptionClass = "composite";
+      getSubOptions = prefix: inner.getSubOptions (prefix ++ [ "<name>" ]);
       merge =
         loc: definitions:
         let
@@ -144,13 +167,18 @@ rec {
   };
   submodule =
     modules:
+    let
+      evaluate =
+        name: prefix: definitions:
+        lib.evalModules {
+          modules = lib.flatten [ modules ] ++ definitions;
+          specialArgs = { inherit name; };
+          inherit prefix;
+        };
+    in
     type "submodule" "submodule" (value: builtins.isAttrs value || builtins.isFunction value || builtins.isPath value) {
-      merge =
-        loc: definitions:
-        (lib.evalModules {
-          modules = lib.flatten [ modules ] ++ map (definition: definition.value) definitions;
-          specialArgs.name = lib.last loc;
-          prefix = loc;
-        }).config;
+      descriptionClass = null;
+      getSubOptions = prefix: (evaluate "‹name›" prefix [ ]).options;
+      merge = loc: definitions: (evaluate (lib.last loc) loc (map (definition: definition.value) definitions)).config;
     };
 }

@@ -32,13 +32,21 @@ class Applied:
 
 @dataclass(frozen=True)
 class Crash:
-    """An agent's harness ended although nobody stopped it. `log` is the end of its log."""
+    """An agent's harness or container ended although nobody stopped it. `log` is the end of its log.
+
+    `ending` says how (hyperhive.crashes.Ending), `result` is systemd's word for it, `memory_peak` in bytes; `count` is
+    how many crashes this tells of, more than one in a loop.
+    """
 
     agent: str
     exit_code: int
     restarts: int
     given_up: bool
     log: str
+    ending: str = "exited"
+    result: str | None = None
+    memory_peak: int | None = None
+    count: int = 1
 
 
 CrashHandler = Callable[[Crash], Awaitable[None]]

@@ -49,7 +49,17 @@ async def create_config(path: Path, role: Role, source: Path | None) -> bool:
         else:
             await asyncio.to_thread(copy_source, source, staged)
         await commit_all(staged, "the agent's first configuration")
+        await asyncio.to_thread(_let_all_read, staged)
     return True
+
+
+def _let_all_read(directory: Path) -> None:
+    """Whatever the umask: on NixOS the repository becomes the manager's, and the core and the agent, other users, read
+    it. Who reaches it at all is for the directories above to say.
+    """
+    for path in (directory, *directory.rglob("*")):
+        if not path.is_symlink():
+            path.chmod(path.stat().st_mode | (0o555 if path.is_dir() else 0o444))
 
 
 @contextmanager
@@ -88,7 +98,7 @@ async def commit_all(directory: Path, message: str) -> str:
     """Make `directory` a git repository with everything in it as one commit on main; return its full hash."""
     repository = directory / ".git"
     worktree = {"GIT_WORK_TREE": str(directory)}
-    await git(repository, "init", "--quiet", "--template=", "--initial-branch=main")
+    await git(repository, "init", "--quiet", "--template=", "--initial-branch=main", "--shared=0644")  # later ones too
     await git(repository, "config", "core.bare", "false")
     await git(repository, "add", "--all", "--force", str(directory), environment=worktree)
     await git(repository, "commit", "--quiet", "--no-verify", "-m", message, environment=worktree)

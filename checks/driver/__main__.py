@@ -1,0 +1,149 @@
+"""`python -m checks.driver [NAME …]`: run the VM tests here, as root."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+import unittest
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import FrameType
+
+from checks.driver.images import ROOT, SUITES, image, path_of
+from checks.driver.machine import Machine
+from checks.driver.provision import SOURCE, provision
+
+SCRIPTS = ROOT / "checks/vm"
+
+
+@dataclass(frozen=True)
+class Ran:
+    """One test that was run: what it said, and why it failed if it did."""
+
+    name: str
+    seconds: float
+    subtests: list[str]
+    failure: str | None
+
+
+def names() -> list[str]:
+    """The tests that there are."""
+    return sorted(path.stem for path in SCRIPTS.glob("*.py"))
+
+
+def lacking(suite: str, *, make: bool) -> str | None:
+    """Why the tests cannot run here; None if they can. `make`: an image may be made."""
+    if os.geteuid() != 0:
+        return "the hosts are real containers: run as root"
+    for program in ("systemd-nspawn", *(["debootstrap"] if make and not path_of(suite).is_dir() else [])):
+        if shutil.which(program) is None:
+            return f"{program} is not installed (Debian: systemd-container, debootstrap)"
+    if not make and not path_of(suite).is_dir():
+        return "there is no host image yet: make test-system makes it"
+    return None
+
+
+def run(name: str, suite: str = "trixie") -> Ran:
+    """Boot a host, make it a hive's and run the test of that name."""
+    began = time.monotonic()
+    subtests: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="hyperhive-vm-") as work, _stops_on_sigterm():
+        try:
+            host = Machine("host", image(suite), Path(work), ((ROOT, SOURCE),))
+            try:
+                host.start()
+                provision(host, SCRIPTS / "host.nix")
+                _play(name, host, subtests)
+                failure = None
+            except Exception:
+                failure = f"{traceback.format_exc()}\n{_journal(host)}"
+            finally:
+                host.destroy()
+        except Exception:
+            failure = traceback.format_exc()
+    return Ran(name, round(time.monotonic() - began, 1), subtests, failure)
+
+
+def _play(name: str, host: Machine, subtests: list[str]) -> None:
+    """Run a testScript with the names that NixOS' driver gives it."""
+
+    @contextlib.contextmanager
+    def subtest(what: str) -> Iterator[None]:
+        began = time.monotonic()
+        yield
+        subtests.append(f"{what} ({time.monotonic() - began:.1f} s)")
+
+    path = SCRIPTS / f"{name}.py"
+    given = {"host": host, "start_all": host.start, "subtest": subtest, "log": host, "t": unittest.TestCase()}
+    exec(compile(path.read_text(), path, "exec"), {"__name__": "__test__", **given})
+
+
+def _journal(host: Machine) -> str:
+    try:
+        return host.execute("journalctl --no-pager -o short-precise -n 60", timeout=10)[1]
+    except (OSError, ValueError) as error:
+        return f"no journal: {error}"
+
+
+@contextlib.contextmanager
+def _stops_on_sigterm() -> Iterator[None]:
+    """Whoever stops us: the host is ended and unmounted first."""
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def main() -> int:
+    """Run the named tests, all by default; 0 if every one passed."""
+    parser = argparse.ArgumentParser(prog="python -m checks.driver", description=__doc__)
+    parser.add_argument("names", metavar="NAME", nargs="*", help=f"of: {', '.join(names())}; default: all")
+    parser.add_argument("--suite", choices=SUITES, default="trixie", help="the host's Debian; default: trixie")
+    parser.add_argument("--jobs", type=int, default=2, help="how many at a time; default: 2")
+    parser.add_argument("--json", action="store_true", help="print the results as JSON")
+    options = parser.parse_args()
+    if unknown := set(options.names) - set(names()):
+        parser.error(f"there is no test {', '.join(sorted(unknown))}; there are: {', '.join(names())}")
+    if reason := lacking(options.suite, make=True):
+        print(f"error: {reason}", file=sys.stderr)
+        return 1
+    image(options.suite)
+    results = []
+    with ProcessPoolExecutor(options.jobs) as pool:
+        for ran in pool.map(run, options.names or names(), [options.suite] * len(names())):
+            results.append(ran)
+            if not options.json:
+                _print(ran)
+    failed = [ran.name for ran in results if ran.failure]
+    if options.json:
+        print(json.dumps([asdict(ran) for ran in results], indent=2))
+    else:
+        print(f"{len(results) - len(failed)} passed, {len(failed)} failed")
+    return 1 if failed else 0
+
+
+def _print(ran: Ran) -> None:
+    print(f"{'FAILED' if ran.failure else 'passed'}  {ran.name}  {ran.seconds:g} s", flush=True)
+    for line in ran.subtests:
+        print(f"        {line}")
+    if ran.failure:
+        print(ran.failure)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,25 @@
+"""Makes a booted Debian host a hive's: Nix builds it from the modules, inside the machine, and it is activated."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Protocol
+
+SOURCE = "/hyperhive"
+_OPTIONS = "--no-out-link --option sandbox false --option build-users-group '' --option substituters ''"
+
+
+class Shell(Protocol):
+    """What provisioning needs of a machine."""
+
+    def succeed(self, *commands: str) -> str:
+        """Run commands that must succeed."""
+
+
+def provision(machine: Shell, configuration: Path) -> None:
+    """Build and activate the host of the NixOS module `configuration` (a file in the checkout's checks/vm)."""
+    inside = f"{SOURCE}/checks/vm/{configuration.name}"
+    host = f"(import {SOURCE}/checks/stand-in/nixos/host.nix {{ modules = [ {inside} ]; }}).config.system.build.host"
+    built = machine.succeed(f"nix-build {_OPTIONS} --expr {json.dumps(host)} 2>/tmp/shared/build.log").strip()
+    machine.succeed(f"{built}/activate")
