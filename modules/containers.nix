@@ -47,6 +47,7 @@ let
   container = name: agent: {
     path = "${nspawn.profile name}/system"; # moved by hive-activate@, not by a switch of the host
     autoStart = false; # the core starts it, when its sockets are there
+    copyResolvConf = false; # there is nobody to ask
     privateNetwork = true; # loopback only: no address is given, so there is no veth, and names may have 31 characters
     privateUsers = nspawn.base agent.index;
     bindMounts = extra agent.extraBinds // binds name;

@@ -32,6 +32,8 @@ let
     "/nix/var/nix/gcroots"
     "/nix/var/nix/profiles"
   ];
+
+  roots = "/var/lib/nixos-containers";
 in
 {
   # The declared agents and the manager.
@@ -66,6 +68,9 @@ in
       TasksMax = toString resources.tasksMax;
       # The guest gives its running turn this time, then its harness 30 s to end; a killed container would be a crash.
       TimeoutStopSec = toString (cfg.drain + 60);
+      # nixpkgs' start script makes these directories of the container's root and sets their modes, as the host's root and
+      # through whatever link the container left in their place: so such links go before it runs.
+      ExecStartPre = "${pkgs.findutils}/bin/find ${roots} -maxdepth 4 ( -path '${roots}/*' ! -path ${roots}/%i ! -path '${roots}/%i/*' -prune ) -o -type l -regextype posix-extended -regex '${roots}/%i/(etc|root|usr|usr/bin|var|var/lib|var/lib/private)' -exec ${pkgs.coreutils}/bin/rm -- {} +";
       # After a SIGKILL of systemd-nspawn, machined still has the name and each new start fails on it until the start
       # limit (systemd 252 and 257). After a clean stop there is nothing to unregister: hence the dash.
       ExecStopPost = "-${pkgs.systemd}/bin/busctl call org.freedesktop.machine1 /org/freedesktop/machine1 org.freedesktop.machine1.Manager UnregisterMachine s %i";

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import json
 import os
 import shutil
-import signal
 import sys
 import tempfile
 import time
@@ -17,13 +17,16 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import FrameType
 
+from checks.driver.commands import signals_raise
 from checks.driver.images import ROOT, SUITES, image, path_of
+from checks.driver.log import MachineError
 from checks.driver.machine import Machine
 from checks.driver.provision import SOURCE, provision
+from checks.driver.workspace import sweep
 
 SCRIPTS = ROOT / "checks/vm"
+WORK = Path(tempfile.gettempdir()) / "hyperhive-vm"
 
 
 @dataclass(frozen=True)
@@ -57,16 +60,18 @@ def run(name: str, suite: str = "trixie") -> Ran:
     """Boot a host, make it a hive's and run the test of that name."""
     began = time.monotonic()
     subtests: list[str] = []
-    with tempfile.TemporaryDirectory(prefix="hyperhive-vm-") as work, _stops_on_sigterm():
+    output = io.StringIO()
+    with signals_raise(), contextlib.redirect_stderr(output):
         try:
-            host = Machine("host", image(suite), Path(work), ((ROOT, SOURCE),))
+            host = Machine("host", image(suite), WORK)
             try:
-                host.start()
+                host.bind(ROOT, SOURCE)
+                host.start(allow_reboot=True)
                 provision(host, SCRIPTS / "host.nix")
                 _play(name, host, subtests)
                 failure = None
             except Exception:
-                failure = f"{traceback.format_exc()}\n{_journal(host)}"
+                failure = f"{traceback.format_exc()}\n{output.getvalue()[-3000:]}\n{_journal(host)}"
             finally:
                 host.destroy()
         except Exception:
@@ -80,33 +85,20 @@ def _play(name: str, host: Machine, subtests: list[str]) -> None:
     @contextlib.contextmanager
     def subtest(what: str) -> Iterator[None]:
         began = time.monotonic()
-        yield
+        with host.logger.nested(f"subtest: {what}"):
+            yield
         subtests.append(f"{what} ({time.monotonic() - began:.1f} s)")
 
     path = SCRIPTS / f"{name}.py"
-    given = {"host": host, "start_all": host.start, "subtest": subtest, "log": host, "t": unittest.TestCase()}
-    exec(compile(path.read_text(), path, "exec"), {"__name__": "__test__", **given})
+    given = {"host": host, "start_all": lambda: host.start(allow_reboot=True), "subtest": subtest, "log": host.logger}
+    exec(compile(path.read_text(), path, "exec"), {"__name__": "__test__", "t": unittest.TestCase(), **given})
 
 
 def _journal(host: Machine) -> str:
     try:
         return host.execute("journalctl --no-pager -o short-precise -n 60", timeout=10)[1]
-    except (OSError, ValueError) as error:
+    except (MachineError, OSError) as error:
         return f"no journal: {error}"
-
-
-@contextlib.contextmanager
-def _stops_on_sigterm() -> Iterator[None]:
-    """Whoever stops us: the host is ended and unmounted first."""
-
-    def stop(signum: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def main() -> int:
@@ -123,6 +115,8 @@ def main() -> int:
         print(f"error: {reason}", file=sys.stderr)
         return 1
     image(options.suite)
+    for left in sweep(WORK):
+        print(f"removed {left}, which a killed run had left behind", file=sys.stderr)
     results = []
     with ProcessPoolExecutor(options.jobs) as pool:
         for ran in pool.map(run, options.names or names(), [options.suite] * len(names())):

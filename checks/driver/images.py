@@ -19,6 +19,13 @@ PACKAGES = (
     *("iproute2", "nftables", "procps", "util-linux", "bubblewrap", "curl", "socat", "netcat-openbsd", "jq"),
     "ca-certificates",
 )
+# Timers that would work in a test, and mounts of which systemd waits a second each for the kernel's events.
+MASKED = (
+    *("var-lib-machines.mount", "dev-hugepages.mount", "sys-kernel-debug.mount", "sys-kernel-tracing.mount"),
+    *("run-lock.mount", "tmp.mount", "dev-mqueue.mount", "apt-daily.timer", "apt-daily-upgrade.timer"),
+    *("dpkg-db-backup.timer", "e2scrub_all.timer", "e2scrub_reap.service", "fstrim.timer"),
+    *("systemd-networkd.service", "systemd-networkd.socket", "systemd-resolved.service"),
+)
 LATER = ("nix-bin", "acl")
 """What debootstrap itself cannot order; apt installs it afterwards."""
 
@@ -32,7 +39,7 @@ def cache() -> Path:
 def path_of(suite: str) -> Path:
     """Where the image of a Debian suite is, or will be; another one whenever what goes in has changed."""
     files = [ROOT / "tools/constraints.txt", ROOT / "tools/package-lock.json"]
-    parts = [suite, *PACKAGES, *LATER, *_libraries(), *(file.read_text() for file in files)]
+    parts = [suite, *PACKAGES, *LATER, *MASKED, *_libraries(), *(file.read_text() for file in files)]
     return cache() / f"{suite}-{hashlib.sha256(repr(parts).encode()).hexdigest()[:16]}"
 
 
@@ -58,6 +65,9 @@ def _make(suite: str, root: Path) -> None:
     _run("debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", suite, str(root))
     apt = "apt-get install -y -qq --no-install-recommends"
     _run("chroot", str(root), "sh", "-c", f"DEBIAN_FRONTEND=noninteractive {apt} {' '.join(LATER)} && apt-get clean")
+    for unit in MASKED:
+        (root / "etc/systemd/system" / unit).unlink(missing_ok=True)
+        (root / "etc/systemd/system" / unit).symlink_to("/dev/null")
     _say("its Python libraries and Claude Code")
     _install_libraries(root, PYTHON[suite])
     claude = ROOT / ".setup/node_modules/@anthropic-ai/claude-code/bin/claude.exe"

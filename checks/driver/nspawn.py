@@ -58,10 +58,11 @@ class Nspawn:
     def _argv(self) -> list[str]:
         """Without --capability: nspawn's own, and CAP_NET_ADMIN by --private-network, are enough for containers."""
         space = self._workspace
+        machine = space.directory.name.replace("_", "x")  # a name of tempfile's may have what a machine's may not
         return [
             *("setpriv", "--pdeathsig", "TERM"),  # or it would outlive a driver that is killed
             *("systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit", "--console=pipe"),
-            *(f"--directory={space.root}", f"--machine={space.directory.name}", f"--hostname={self._name}"),
+            *(f"--directory={space.root}", f"--machine={machine}", f"--hostname={self._name}"),
             "--private-network",
             "--link-journal=no",
             f"--bind-ro={space.image}/usr:/usr",

@@ -21,5 +21,5 @@ def provision(machine: Shell, configuration: Path) -> None:
     """Build and activate the host of the NixOS module `configuration` (a file in the checkout's checks/vm)."""
     inside = f"{SOURCE}/checks/vm/{configuration.name}"
     host = f"(import {SOURCE}/checks/stand-in/nixos/host.nix {{ modules = [ {inside} ]; }}).config.system.build.host"
-    built = machine.succeed(f"nix-build {_OPTIONS} --expr {json.dumps(host)} 2>/tmp/shared/build.log").strip()
+    built = machine.succeed(f"nix-build {_OPTIONS} --expr {json.dumps(host)} 2>/tmp/build.log").strip()
     machine.succeed(f"{built}/activate")

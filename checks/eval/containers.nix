@@ -53,6 +53,7 @@ in
     expected = {
       path = "/nix/var/nix/profiles/per-container/worker/system";
       autoStart = false;
+      copyResolvConf = false;
       privateNetwork = true;
       privateUsers = 1879244800;
       bindMounts = {
@@ -74,6 +75,7 @@ in
     expected.boss = {
       path = "/nix/var/nix/profiles/per-container/boss/system";
       autoStart = false;
+      copyResolvConf = false;
       privateNetwork = true;
       privateUsers = 1879048192;
       bindMounts = {
@@ -128,6 +130,7 @@ in
       TasksMax = "99";
       CPUQuota = "150%";
       TimeoutStopSec = "120";
+      ExecStartPre = "${pkgs.findutils}/bin/find /var/lib/nixos-containers -maxdepth 4 ( -path '/var/lib/nixos-containers/*' ! -path /var/lib/nixos-containers/%i ! -path '/var/lib/nixos-containers/%i/*' -prune ) -o -type l -regextype posix-extended -regex '/var/lib/nixos-containers/%i/(etc|root|usr|usr/bin|var|var/lib|var/lib/private)' -exec ${pkgs.coreutils}/bin/rm -- {} +";
       ExecStopPost = "-${pkgs.systemd}/bin/busctl call org.freedesktop.machine1 /org/freedesktop/machine1 org.freedesktop.machine1.Manager UnregisterMachine s %i";
     };
   };

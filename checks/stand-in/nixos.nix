@@ -15,6 +15,10 @@ let
       type = types.bool;
       default = false;
     };
+    copyResolvConf = mkOption {
+      type = types.bool;
+      default = true;
+    };
     privateNetwork = mkOption {
       type = types.bool;
       default = false;

@@ -1,7 +1,7 @@
 # The host reboots, also by a power cut: the agents come back with their mail, and nothing that was accepted is lost.
 import json
 
-start_all()
+host.start(allow_reboot=True)
 host.wait_until_succeeds('hyperhive agent show worker --json | grep -q \'"activity": "idle"\'', timeout=60)
 host.succeed("hyperhive agent stop worker", "hyperhive send worker 'are you there?'")
 
