@@ -18,6 +18,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from checks.driver.commands import run as run_program
 from checks.driver.commands import signals_raise
 from checks.driver.images import ROOT, SUITES, image, path_of
 from checks.driver.log import MachineError
@@ -44,15 +45,16 @@ def names() -> list[str]:
     return sorted(path.stem for path in SCRIPTS.glob("*.py"))
 
 
-def lacking(suite: str, *, make: bool) -> str | None:
-    """Why the tests cannot run here; None if they can. `make`: an image may be made."""
+def lacking(suite: str) -> str | None:
+    """Why the tests cannot run here; None if they can."""
     if os.geteuid() != 0:
         return "the hosts are real containers: run as root"
-    for program in ("systemd-nspawn", *(["debootstrap"] if make and not path_of(suite).is_dir() else [])):
+    for program in ("systemd-nspawn", *([] if path_of(suite).is_dir() else ["debootstrap"])):
         if shutil.which(program) is None:
             return f"{program} is not installed (Debian: systemd-container, debootstrap)"
-    if not make and not path_of(suite).is_dir():
-        return "there is no host image yet: make test-system makes it"
+    tried = ("unshare", "--mount", "--pid", "--fork", "--mount-proc", "true")
+    if run_program(*tried, check=False).returncode != 0:
+        return f"this machine lets nobody make namespaces: {' '.join(tried)} fails"
     return None
 
 
@@ -111,7 +113,7 @@ def main() -> int:
     options = parser.parse_args()
     if unknown := set(options.names) - set(names()):
         parser.error(f"there is no test {', '.join(sorted(unknown))}; there are: {', '.join(names())}")
-    if reason := lacking(options.suite, make=True):
+    if reason := lacking(options.suite):
         print(f"error: {reason}", file=sys.stderr)
         return 1
     image(options.suite)

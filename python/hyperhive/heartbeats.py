@@ -43,6 +43,10 @@ class Heartbeats:
         """The newest heartbeat since the agent was last started."""
         return self._last.get(agent)
 
+    def forget(self, agent: str) -> None:
+        """Its harness ended: what that one said last is no longer so."""
+        self._last.pop(agent, None)
+
     def awaited(self, agent: str) -> bool:
         """Whether somebody waits for this agent's first heartbeat."""
         return agent in self._waiting
@@ -55,7 +59,7 @@ class Heartbeats:
 
     def expect(self, agent: str, generation: int) -> asyncio.Future[None]:
         """Forget the past and return what `wait` waits for; call it before the start, so that no beat is missed."""
-        self._last.pop(agent, None)
+        self.forget(agent)
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting[agent] = (generation, future)
         return future

@@ -244,13 +244,14 @@ class Hive:
         return await self._database.read(load)
 
     def _view(self, connection: sqlite3.Connection, agent: Agent) -> dict[str, Any]:
-        beat = self._heartbeats.last(agent.name)
+        state = self._backend.state(agent.name)
+        beat = self._heartbeats.last(agent.name) if state is ContainerState.RUNNING else None
         model = rows.get(connection, agent.name, agent.generation).settings.model if agent.generation else None
         turn = turns.last_for(connection, agent.name)
         return {
             "name": agent.name,
             "role": str(agent.role),
-            "state": str(self._backend.state(agent.name)),
+            "state": str(state),
             "desired": agent.desired,
             "generation": agent.generation,
             "model": model,
@@ -276,6 +277,7 @@ class Hive:
 
     async def crashed(self, crash: Crash) -> None:
         """A harness ended by itself: whoever waits for it learns it now, else the manager gets a helper event."""
+        self._heartbeats.forget(crash.agent)
         last = crash.log.strip().splitlines()[-1:] or ["its log is empty"]
         log.warning("%s: the harness ended (exit %s): %s", crash.agent, crash.exit_code, last[0])
         self._publish(crash.agent, "crashed")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 
 import pytest
+from checks.driver.images import cache
 
 
 @pytest.fixture(autouse=True)
@@ -22,3 +24,4 @@ def hermetic(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
 def pytest_configure() -> None:
     """A shell that starts tests in the background ignores SIGINT for them; what they start must not inherit that."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ["HYPERHIVE_IMAGES"] = str(cache())  # of the developer's HOME

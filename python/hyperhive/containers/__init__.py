@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
@@ -35,7 +36,7 @@ class Crash:
     """An agent's harness or container ended although nobody stopped it. `log` is the end of its log.
 
     `ending` says how (hyperhive.crashes.Ending), `result` is systemd's word for it, `memory_peak` in bytes; `count` is
-    how many crashes this tells of, more than one in a loop.
+    how many crashes this tells of, more than one in a loop; `at` the Unix time at which it was noticed.
     """
 
     agent: str
@@ -47,6 +48,7 @@ class Crash:
     result: str | None = None
     memory_peak: int | None = None
     count: int = 1
+    at: float = field(default_factory=time.time)
 
 
 CrashHandler = Callable[[Crash], Awaitable[None]]

@@ -37,8 +37,8 @@ class NixosBackend:
     async def open(self) -> None:
         """Connect to systemd and learn what runs. Raises Unavailable without a system bus."""
         self._systemd = await Systemd.connect()
-        self._spawn(self._follow(self._systemd))
         await self._watch.look(self._systemd)
+        self._spawn(self._follow(self._systemd))
 
     async def build(self, name: str, number: int, flake: Path) -> None:
         """Build the guest's system of that generation. Raises Rejected with the reason."""

@@ -46,7 +46,6 @@ class UnitState:
     restarts: int = 0
     invocation: str = ""
     memory_peak: int | None = None
-    leader: int = 0
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,11 @@ class Systemd:
     """One connection to the system bus. Made by `connect`; `close` ends it."""
 
     def __init__(self, bus: MessageBus) -> None:
+        """Take over a connected bus; use `connect`."""
         self._bus = bus
+        self._gone = asyncio.Event()
+        self._watching = asyncio.create_task(self._watch(), name="the system bus")
+        self._early: list[Change] | None = []  # what came before anybody listened
         self.active: dict[str, str] = {}  # the last ActiveState that was heard of each unit
         self._jobs: dict[str, asyncio.Future[str]] = {}
         self._ended: dict[str, str] = {}  # jobs that were over before anybody could wait for them
@@ -71,22 +74,43 @@ class Systemd:
         bus.add_message_handler(self._received)
 
     @classmethod
-    async def connect(cls) -> Systemd:
-        """Connect and subscribe. Raises Unavailable without a system bus."""
+    async def connect(cls, address: str | None = None) -> Systemd:
+        """Connect and subscribe; by default to $DBUS_SYSTEM_BUS_ADDRESS, else the system's own bus.
+
+        Raises Unavailable without a bus, or if systemd is not on it (yet).
+        """
         from dbus_fast import BusType  # noqa: PLC0415  (the NixOS backend's only)
         from dbus_fast.aio import MessageBus  # noqa: PLC0415
 
         try:
-            bus = await MessageBus(bus_type=BusType.SYSTEM).connect()
+            bus = await MessageBus(bus_address=address, bus_type=BusType.SYSTEM).connect()
         except (OSError, EOFError) as error:
             raise Unavailable(f"the system bus cannot be reached ({error}); is dbus running?") from error
         made = cls(bus)
+        try:
+            await made._subscribe()
+        except BaseException:
+            await made.close()
+            raise
+        return made
+
+    async def _subscribe(self) -> None:
         for rule in _RULES:
-            await made._call(
+            await self._call(
                 "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "AddMatch", "s", rule
             )
-        await made._call(_NAME, _PATH, _MANAGER, "Subscribe")
-        return made
+        await self._call(_NAME, _PATH, _MANAGER, "Subscribe")
+
+    async def _watch(self) -> None:
+        """When the bus goes away nothing that was asked of it will be answered: let nobody wait."""
+        try:
+            with contextlib.suppress(Exception):
+                await self._bus.wait_for_disconnect()  # type: ignore[no-untyped-call]
+        finally:
+            self._gone.set()
+            for future in self._jobs.values():
+                if not future.done():
+                    future.set_exception(Unavailable("the system bus went away before the unit was done"))
 
     @property
     def connected(self) -> bool:
@@ -95,12 +119,12 @@ class Systemd:
 
     async def wait_for_disconnect(self) -> None:
         """Until the bus goes away or `close` is called."""
-        with contextlib.suppress(Exception):
-            await self._bus.wait_for_disconnect()  # type: ignore[no-untyped-call]
+        await self._gone.wait()
 
     async def close(self) -> None:
         """End the connection."""
         self._bus.disconnect()
+        await self._watching
 
     async def start_unit(self, unit: str) -> None:
         """Start a unit and wait until its job is done.
@@ -141,8 +165,11 @@ class Systemd:
 
     @contextlib.asynccontextmanager
     async def changes(self) -> AsyncIterator[asyncio.Queue[Change]]:
-        """All changes from now on, in order."""
+        """All changes from now on, in order; for the first who asks, all since the connection was made."""
         queue: asyncio.Queue[Change] = asyncio.Queue()
+        early, self._early = self._early or [], None
+        for change in early:
+            queue.put_nowait(change)
         self._listeners.add(queue.put_nowait)
         try:
             yield queue
@@ -173,6 +200,8 @@ class Systemd:
             future.set_result(result)
 
     def _tell(self, change: Change) -> None:
+        if self._early is not None:
+            self._early.append(change)
         for listener in tuple(self._listeners):
             listener(change)
 
@@ -192,6 +221,8 @@ class Systemd:
         """One method call; its answer's body."""
         from dbus_fast import Message, MessageType  # noqa: PLC0415
 
+        if not self.connected:
+            raise Unavailable(f"the system bus is away, so {member} was not asked; try again when it is back")
         message = Message(
             destination=name, path=path, interface=interface, member=member, signature=signature, body=list(body)
         )
@@ -199,7 +230,8 @@ class Systemd:
             reply = await self._bus.call(message)
         except (OSError, EOFError) as error:
             raise Unavailable(f"the system bus went away during {member} ({error})") from error
-        assert reply is not None
+        if reply is None:
+            raise Unavailable(f"the connection to the system bus was closed during {member}")
         if reply.message_type is MessageType.ERROR:
             raise _error(reply.error_name or "", str((reply.body or [member])[0]), subject or member)
         return list(reply.body)
@@ -223,7 +255,8 @@ def state_of(found: dict[str, Any]) -> UnitState:
 def _error(name: str, text: str, subject: str) -> HyperhiveError:
     if name.endswith((".AccessDenied", ".InteractiveAuthorizationRequired")):
         return Forbidden(
-            f"systemd does not let the core start {subject}; the polkit rule of hyperhive's module is missing"
+            f"systemd does not let the core start {subject}; polkit has no rule that lets it do "
+            "org.freedesktop.systemd1.manage-units there (services.hyperhive.enable installs it)"
         )
     return HyperhiveError(f"{subject}: {text}")
 

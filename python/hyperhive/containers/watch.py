@@ -14,7 +14,7 @@ from pathlib import Path
 from hyperhive import process
 from hyperhive.containers import ContainerState, Crash, CrashHandler
 from hyperhive.containers.systemd import Change, Systemd, UnitState
-from hyperhive.crashes import End, Ending, LoopSum, Remembered, UnitWatch, missed
+from hyperhive.crashes import End, Ending, LoopSum, Remembered, UnitWatch, missed, recalled, waits
 
 log = logging.getLogger(__name__)
 
@@ -56,20 +56,24 @@ class ContainerWatch:
         self._active.update(found)
         for unit in {*found, *self._remembered}:
             now = await systemd.properties(unit)
-            self._units[unit] = UnitWatch(now.active, now.result, now.status, now.restarts)
-            remembered = Remembered(now.invocation, now.restarts, now.active in ("active", "activating"))
-            if missed(self._remembered.get(unit), remembered, now.result):
-                await self._tell(unit, now, End(Ending.UNSEEN, now.result, now.status), 1)
+            self._units[unit] = UnitWatch(now.active, now.result, now.status, now.restarts, now.sub)
+            before, remembered = self._remembered.get(unit), _remembered(now)
+            if before is not None and (end := await _unseen(unit, before, remembered, now)) is not None:
+                lives = max(1, now.restarts - before.restarts)
+                await self._tell(unit, now, end, lives, given_up=now.active == "failed")
             self._remember(unit, remembered)
 
     async def follow(self, systemd: Systemd, changes: asyncio.Queue[Change]) -> None:
         """Take changes as they come, for ever."""
+        looked = time.monotonic()
         while True:
+            if time.monotonic() - looked >= 1:
+                looked = time.monotonic()
+                await self._tell_sums(systemd)
             try:
                 async with asyncio.timeout(1):
                     change = await changes.get()
             except TimeoutError:
-                await self._tell_sums(systemd)
                 continue
             if change.unit.startswith("container@"):
                 await self._take(systemd, change)
@@ -88,14 +92,13 @@ class ContainerWatch:
             await self._crashed(systemd, change.unit, end)
 
     async def _note(self, systemd: Systemd, unit: str, watch: UnitWatch) -> None:
-        if watch.active in ("active", "inactive"):
-            now = await systemd.properties(unit)
-            self._remember(unit, Remembered(now.invocation, now.restarts, now.active == "active"))
+        if watch.active in ("active", "inactive", "failed"):
+            self._remember(unit, _remembered(await systemd.properties(unit)))
 
     async def _crashed(self, systemd: Systemd, unit: str, end: End) -> None:
         now = await systemd.properties(unit)
         given_up = False
-        if now.active == "failed":
+        if end.final and now.active == "failed":
             await asyncio.sleep(SETTLE)
             given_up = (await systemd.properties(unit)).active == "failed"
         told = self._loops.setdefault(unit, LoopSum()).crash(end, time.monotonic(), given_up=given_up)
@@ -138,6 +141,28 @@ def _load(path: Path) -> dict[str, Remembered]:
     with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
         return {unit: Remembered(**value) for unit, value in json.loads(path.read_text()).items()}
     return {}
+
+
+def _remembered(now: UnitState) -> Remembered:
+    up = now.active not in ("inactive", "failed") and not waits(now.active, now.sub)
+    return Remembered(now.invocation, now.restarts, up)
+
+
+async def _unseen(unit: str, before: Remembered, after: Remembered, now: UnitState) -> End | None:
+    """The crash of what ran when somebody last looked, if it crashed; the journal knows how."""
+    if not before.running or (after.running and after.invocation == before.invocation):
+        return None
+    end = recalled(await _systemds_entries(unit, before.invocation))
+    if end is None and missed(before, after, now.result):
+        return End(Ending.UNSEEN, now.result, now.status)
+    return end if end is not None and end.ending.is_crash else None
+
+
+async def _systemds_entries(unit: str, invocation: str) -> list[str]:
+    fields = "MESSAGE_ID,COMMAND,EXIT_STATUS,UNIT_RESULT"
+    argv = ["journalctl", "--output", "json", f"--output-fields={fields}", "--no-pager", "--quiet", "--lines", "1000"]
+    ran = await process.run([*argv, "_PID=1", f"UNIT={unit}", f"INVOCATION_ID={invocation}"], timeout=10, check=False)
+    return ran.stdout.decode(errors="replace").splitlines()
 
 
 def container_unit(name: str) -> str:
