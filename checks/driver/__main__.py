@@ -45,6 +45,12 @@ def names() -> list[str]:
     return sorted(path.stem for path in SCRIPTS.glob("*.py"))
 
 
+def modules(name: str) -> list[Path]:
+    """The NixOS modules of a test's host: what every host has, and what only this one needs."""
+    own = SCRIPTS / f"{name}.nix"
+    return [SCRIPTS / "host.nix", *([own] if own.exists() else [])]
+
+
 def lacking(suite: str) -> str | None:
     """Why the tests cannot run here; None if they can."""
     if os.geteuid() != 0:
@@ -69,7 +75,7 @@ def run(name: str, suite: str = "trixie") -> Ran:
             try:
                 host.bind(ROOT, SOURCE)
                 host.start(allow_reboot=True)
-                provision(host, SCRIPTS / "host.nix")
+                provision(host, modules(name))
                 _play(name, host, subtests)
                 failure = None
             except Exception:

@@ -17,9 +17,9 @@ class Shell(Protocol):
         """Run commands that must succeed."""
 
 
-def provision(machine: Shell, configuration: Path) -> None:
-    """Build and activate the host of the NixOS module `configuration` (a file in the checkout's checks/vm)."""
-    inside = f"{SOURCE}/checks/vm/{configuration.name}"
+def provision(machine: Shell, modules: list[Path]) -> None:
+    """Build and activate the host of these NixOS modules (files in the checkout's checks/vm)."""
+    inside = " ".join(f"{SOURCE}/checks/vm/{module.name}" for module in modules)
     host = f"(import {SOURCE}/checks/stand-in/nixos/host.nix {{ modules = [ {inside} ]; }}).config.system.build.host"
     built = machine.succeed(f"nix-build {_OPTIONS} --expr {json.dumps(host)} 2>/tmp/build.log").strip()
-    machine.succeed(f"{built}/activate")
+    machine.succeed(f"{built}/bin/switch-to-configuration test")

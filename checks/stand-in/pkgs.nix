@@ -96,6 +96,7 @@ in
   git = program "git";
   gnugrep = program "grep";
   gnused = program "sed";
+  gzip = program "gzip";
   iproute2 = program "ip";
   nix = links "nix" [
     "nix"

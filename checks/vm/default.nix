@@ -1,4 +1,4 @@
-# The VM tests for NixOS' own driver: each testScript NAME.py with one host, as checks/driver runs it on Debian.
+# The VM tests for NixOS' own driver: each testScript NAME.py with one host (and NAME.nix, where there is one), as checks/driver runs it on Debian.
 #
 # The disk holds a real store: agents' containers bind it with mapped ids, which neither 9p nor an overlay can, and an
 # apply builds in it.
@@ -8,11 +8,12 @@ let
   named = map (builtins.match "(.*)[.]py") (builtins.attrNames (builtins.readDir ./.));
   names = builtins.concatLists (builtins.filter (found: found != null) named);
 
-  host = {
+  host = name: {
     imports = [
       modules.default
       ./host.nix
-    ];
+    ]
+    ++ lib.optional (builtins.pathExists (./. + "/${name}.nix")) (./. + "/${name}.nix");
     virtualisation.memorySize = 4096;
     virtualisation.diskSize = 16384;
     virtualisation.useBootLoader = true;
@@ -31,7 +32,7 @@ let
     lib.nameValuePair "vm-${name}" (
       pkgs.testers.runNixOSTest {
         inherit name;
-        nodes = { inherit host; };
+        nodes.host = host name;
         testScript = builtins.readFile (./. + "/${name}.py");
       }
     );

@@ -71,6 +71,16 @@ in
 {
   imports = [ ./build.nix ];
 
+  # Of what NixOS itself puts into every system, the part that turns use.
+  config.environment.systemPackages = [
+    pkgs.coreutils
+    pkgs.findutils
+    pkgs.gnugrep
+    pkgs.gnused
+    pkgs.gzip
+  ]
+  ++ lib.optional config.programs.git.enable pkgs.git;
+
   config.system.build.toplevel =
     pkgs.runCommand "nixos-system-${config.networking.hostName}"
       {

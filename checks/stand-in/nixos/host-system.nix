@@ -3,6 +3,7 @@
   config,
   lib,
   pkgs,
+  specialise,
   ...
 }:
 let
@@ -31,6 +32,11 @@ in
     ./nix-daemon.nix
   ];
 
+  options.specialisation = lib.mkOption {
+    type = lib.types.attrsOf (lib.types.submodule { options.configuration = lib.mkOption { type = lib.types.raw; }; });
+    default = { };
+  };
+
   config.systemd.services.whole-proc = {
     description = "All of /proc";
     wantedBy = [ "multi-user.target" ];
@@ -52,7 +58,12 @@ in
       {
         etc = pkgs.tree "etc" etc;
         packages = map toString config.environment.systemPackages;
-        activate = ./activate.sh;
+        switch = ./switch-to-configuration.sh;
+        specialisations = lib.optionals (specialise != null) (
+          lib.mapAttrsToList (
+            name: special: "${name}=${(specialise special.configuration).config.system.build.host}"
+          ) config.specialisation
+        );
       }
       ''
         mkdir -p $out/sw/bin
@@ -61,7 +72,9 @@ in
           for program in $package/bin/*; do ln -sf $program $out/sw/bin/; done
         done
         printf ${pkgs.system} > $out/system
-        sed "s|@system@|$out|" $activate > $out/activate
-        chmod +x $out/activate
+        mkdir $out/bin $out/specialisation
+        for special in $specialisations; do ln -s "''${special#*=}" "$out/specialisation/''${special%%=*}"; done
+        sed "s|@system@|$out|" $switch > $out/bin/switch-to-configuration
+        chmod +x $out/bin/switch-to-configuration
       '';
 }

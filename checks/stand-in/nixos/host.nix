@@ -1,10 +1,11 @@
-# host { modules }: an evaluated host, of which config.system.build.host is built: etc/ and `activate`, which makes a
-# running Debian this host, also after another one (an upgrade). The modules set services.hyperhive.*.
+# host { modules }: an evaluated host, of which config.system.build.host is built: etc/ and bin/switch-to-configuration,
+# which makes a running Debian this host, also after another one (an upgrade). The modules set services.hyperhive.*.
 {
   modules,
   lib ? import ../lib,
   system ? "x86_64-linux",
-}:
+  specialised ? false,
+}@arguments:
 let
   builder = import ../pkgs.nix { inherit lib system; };
 
@@ -27,7 +28,22 @@ lib.evalModules {
     (import ../../../nix/modules.nix).default
   ]
   ++ modules;
-  specialArgs.pkgs = builder // {
-    path = "${nixpkgs}";
+  specialArgs = {
+    pkgs = builder // {
+      path = "${nixpkgs}";
+    };
+    # The host with one more module; null in such a host, which is not specialised again.
+    specialise =
+      if specialised then
+        null
+      else
+        module:
+        import ./host.nix (
+          arguments
+          // {
+            modules = modules ++ [ module ];
+            specialised = true;
+          }
+        );
   };
 }

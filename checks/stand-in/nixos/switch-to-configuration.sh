@@ -2,6 +2,7 @@
 # Makes this system the running one on a Debian host: what NixOS' switch-to-configuration does, to units of ours alone.
 # Those that are gone are stopped, those that changed are stopped before and started after, unless they forbid it.
 set -euo pipefail
+[ "${1-}" = test ] || { echo "usage: switch-to-configuration test" >&2; exit 2; }
 new=@system@/etc
 old=$(readlink -f /etc/static || true)
 

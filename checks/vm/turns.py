@@ -1,0 +1,57 @@
+# The real Claude Code works in its container, and the whole loop closes: a wish, a denied command, a commit of the
+# manager, an approval, a container of the next generation, and the work done. Only the model is scripted.
+import json
+import shlex
+
+GRANTED = '{ hyperhive.agent = { model = "haiku"; bash.allow = [ "ls *" "cat *" "wc *" ]; }; }'
+config = "/hive/agents/worker/config"
+
+
+def manager(script):
+    """Run a script as the manager's user in its container."""
+    return host.succeed(
+        f"systemd-run --quiet --machine=manager --uid=agent --pipe --wait -- sh -ec {shlex.quote(script)}"
+    )
+
+
+def proposals(state):
+    return [each for each in json.loads(host.succeed("hyperhive apply list --json")) if each["state"] == state]
+
+
+def wait_for(state, count):
+    host.wait_until_succeeds(
+        f"hyperhive apply list --json | jq -e '[.[] | select(.state == \"{state}\")] | length == {count}'", timeout=120
+    )
+    return proposals(state)
+
+
+start_all()
+for name in ("manager", "worker"):
+    host.wait_until_succeeds(f'hyperhive agent show {name} --json | grep -q \'"activity": "idle"\'', timeout=90)
+
+with subtest("a commit of the manager's is asked for by the operator and applied"):
+    manager(f"cd {config}; cat > agent.nix <<'EOF'\n{GRANTED}\nEOF\ngit commit --quiet -am 'the play begins'")
+    commit = manager(f"git -C {config} rev-parse HEAD").strip()
+    host.succeed(f"hyperhive apply request worker {commit} --reason 'the play begins'")
+    (asked,) = wait_for("checked", 1)
+    host.succeed(f"hyperhive apply approve {asked['id']} --yes")
+    wait_for("applied", 1)
+
+with subtest("a wish becomes work, a denial, and the manager's commit"):
+    host.succeed("hyperhive send manager 'Have worker write the weekly report and compress it.'")
+    (asked,) = wait_for("checked", 1)
+    assert any("gzip *" in change["text"] for change in asked["delta"]), asked["delta"]
+    assert manager(f"git -C {config} log -1 --format=%an").strip() == "manager"
+    state = "/var/lib/hyperhive/agents/worker/state/work"
+    host.succeed(f"test -s {state}/report.txt", f"test ! -e {state}/report.txt.gz")
+
+with subtest("the approved change lets it finish"):
+    host.succeed(f"hyperhive apply approve {asked['id']} --yes")
+    wait_for("applied", 2)
+    host.wait_until_succeeds("hyperhive inbox --json | grep -q 'report.txt.gz is there'", timeout=120)
+    assert host.succeed(f"zcat {state}/report.txt.gz").startswith("Weekly report")
+    assert json.loads(host.succeed("hyperhive agent show worker --json"))["model"] == "sonnet"
+
+with subtest("the turns ran as the agent's own user in units of their own"):
+    owner = int(host.succeed(f"stat -c %u {state}/report.txt.gz"))
+    assert owner == 1879048192 + 65536 + 1000, owner
