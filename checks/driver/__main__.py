@@ -13,15 +13,17 @@ import tempfile
 import time
 import traceback
 import unittest
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from checks.driver.cgroups import mounted
 from checks.driver.commands import run as run_program
 from checks.driver.commands import signals_raise
-from checks.driver.images import ROOT, SUITES, image, path_of
-from checks.driver.log import MachineError
+from checks.driver.images import ONLY_UNIFIED, ROOT, SUITES, image, path_of
+from checks.driver.log import Log, MachineError
 from checks.driver.machine import Machine
 from checks.driver.provision import SOURCE, provision
 from checks.driver.workspace import sweep
@@ -30,14 +32,26 @@ SCRIPTS = ROOT / "checks/vm"
 WORK = Path(tempfile.gettempdir()) / "hyperhive-vm"
 
 
+LIMITS = ("limits",)
+"""The tests of limits that the host's systemd enforces."""
+
+
 @dataclass(frozen=True)
 class Ran:
-    """One test that was run: what it said, and why it failed if it did."""
+    """One test: the parts that passed, those that were not run here and why, and why it failed if it did."""
 
     name: str
     seconds: float
     subtests: list[str]
+    not_run: list[str]
     failure: str | None
+
+    @property
+    def outcome(self) -> str:
+        """In a word or two."""
+        if self.failure:
+            return "FAILED"
+        return "passed" if self.subtests else "not run"
 
 
 def names() -> list[str]:
@@ -68,10 +82,14 @@ def run(name: str, suite: str = "trixie") -> Ran:
     """Boot a host, make it a hive's and run the test of that name."""
     began = time.monotonic()
     subtests: list[str] = []
+    not_run: list[str] = []
+    if name in LIMITS and suite in ONLY_UNIFIED and mounted():
+        reason = "the kernel's controllers are bound to cgroup v1, which this systemd has no support of"
+        return Ran(name, 0, subtests, [reason], None)
     output = io.StringIO()
     with signals_raise(), contextlib.redirect_stderr(output):
         try:
-            host = Machine("host", image(suite), WORK)
+            host = Machine("host", image(suite), WORK, Heard(not_run), limits=name in LIMITS)
             try:
                 host.bind(ROOT, SOURCE)
                 host.start(allow_reboot=True)
@@ -84,7 +102,20 @@ def run(name: str, suite: str = "trixie") -> Ran:
                 host.destroy()
         except Exception:
             failure = traceback.format_exc()
-    return Ran(name, round(time.monotonic() - began, 1), subtests, failure)
+    return Ran(name, round(time.monotonic() - began, 1), subtests, not_run, failure)
+
+
+class Heard(Log):
+    """A log that keeps the warnings: what a test says that it does not run."""
+
+    def __init__(self, warnings: list[str]) -> None:
+        super().__init__()
+        self._warnings = warnings
+
+    def warning(self, message: str) -> None:
+        """One message that is worth a line among the results."""
+        self._warnings.append(message.removeprefix("not run: "))
+        self.log(message)
 
 
 def _play(name: str, host: Machine, subtests: list[str]) -> None:
@@ -131,18 +162,18 @@ def main() -> int:
             results.append(ran)
             if not options.json:
                 _print(ran)
-    failed = [ran.name for ran in results if ran.failure]
+    outcomes = Counter(ran.outcome for ran in results)
     if options.json:
         print(json.dumps([asdict(ran) for ran in results], indent=2))
     else:
-        print(f"{len(results) - len(failed)} passed, {len(failed)} failed")
-    return 1 if failed else 0
+        print(", ".join(f"{outcomes[outcome]} {outcome.lower()}" for outcome in ("passed", "FAILED", "not run")))
+    return 1 if outcomes["FAILED"] else 0
 
 
 def _print(ran: Ran) -> None:
-    print(f"{'FAILED' if ran.failure else 'passed'}  {ran.name}  {ran.seconds:g} s", flush=True)
-    for line in ran.subtests:
-        print(f"        {line}")
+    print(f"{ran.outcome:<7}  {ran.name}  {ran.seconds:g} s", flush=True)
+    for line in (*ran.subtests, *(f"not run: {reason}" for reason in ran.not_run)):
+        print(f"         {line}")
     if ran.failure:
         print(ran.failure)
 

@@ -1,7 +1,8 @@
 """A cgroup of its own for each machine.
 
 systemd-nspawn with --keep-unit divides the cgroup that it is started in; two machines started in one would share a
-tree. A kernel with cgroup v1 beside v2 has two trees that systemd looks at, so a machine has a directory in each.
+tree. A kernel with cgroup v1 beside v2 has a tree for each controller and two that systemd looks at, so a machine has a
+directory in each. The controllers' bound the machine from outside: what runs away in a test takes no more than that.
 """
 
 from __future__ import annotations
@@ -13,12 +14,16 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+CONTROLLERS = ("blkio", "cpu", "cpuacct", "devices", "memory", "pids")
+"""Those of cgroup v1 that systemd knows."""
+PROCESSES = 3000
+"""How many processes and threads a machine may have, its containers included; of memory it may have half."""
 _ENTER = 'for directory in $1; do echo 0 > "$directory/cgroup.procs"; done; shift; exec "$@"'
 
 
 @dataclass(frozen=True)
 class Cgroup:
-    """One name in the hierarchies that systemd uses: cgroup v2, and v1's name=systemd."""
+    """One name in the hierarchies: cgroup v2, and v1's name=systemd and controllers."""
 
     directories: tuple[Path, ...]
 
@@ -28,9 +33,14 @@ class Cgroup:
         return cls(tuple(own / name for own in _own()))
 
     def create(self) -> None:
-        """Make the directories."""
+        """Make the directories, with their bounds."""
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+        bounds = {"pids.max": PROCESSES, "memory.limit_in_bytes": memory, "memory.max": memory}
         for directory in self.directories:
             directory.mkdir(exist_ok=True)
+            for name, bound in bounds.items():
+                if (directory / name).exists():
+                    (directory / name).write_text(str(bound))
 
     def enter(self, argv: list[str]) -> list[str]:
         """A command that runs `argv` inside."""
@@ -65,14 +75,20 @@ class Cgroup:
                     path.rmdir()
 
 
+def mounted() -> set[str]:
+    """The controllers that have a hierarchy of cgroup v1 here."""
+    return set(_mounts()) & set(CONTROLLERS)
+
+
 def _own() -> list[Path]:
-    """This process' cgroup in each hierarchy that systemd uses."""
+    """This process' cgroup in each hierarchy."""
     mounts = _mounts()
     found = []
     for line in Path("/proc/self/cgroup").read_text().splitlines():
         _, controllers, path = line.split(":", 2)
-        if controllers in mounts:
-            found.append(mounts[controllers] / path.lstrip("/"))
+        first = controllers.split(",")[0]
+        if first in mounts:
+            found.append(mounts[first] / path.lstrip("/"))
     return found
 
 
@@ -85,6 +101,7 @@ def _mounts() -> dict[str, Path]:
         point = Path(mount.split(" ")[4])
         if kind == "cgroup2":
             mounts.setdefault("", point)
-        elif kind == "cgroup" and "name=systemd" in options.split(","):
-            mounts.setdefault("name=systemd", point)
+        elif kind == "cgroup":
+            named = {"name=systemd", *CONTROLLERS}.intersection(options.split(","))
+            mounts.update({name: point for name in named if name not in mounts})
     return mounts

@@ -14,6 +14,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 SUITES = ("trixie", "sid", "bookworm")
 PYTHON = {"trixie": "3.13", "sid": "3.14", "bookworm": "3.11"}
+ONLY_UNIFIED = ("sid",)
+"""Those whose systemd is of cgroup v2 only."""
 PACKAGES = (
     *("systemd", "systemd-sysv", "dbus", "polkitd", "libpam-systemd", "systemd-container", "python3", "git"),
     *("iproute2", "nftables", "procps", "util-linux", "bubblewrap", "curl", "socat", "netcat-openbsd", "jq"),

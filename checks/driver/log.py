@@ -52,7 +52,11 @@ class Log:
         text = message.rstrip("\n").replace("\n", f"\n{indent}")
         print(f"{indent}{text}", file=sys.stderr, flush=True)
 
-    info = warning = error = log
+    info = error = log
+
+    def warning(self, message: str) -> None:
+        """One message of what may surprise."""
+        self.log(message)
 
     @contextmanager
     def nested(self, message: str) -> Iterator[None]:

@@ -27,14 +27,14 @@ class Machine:
     """One machine. It is made switched off; `destroy` ends it for good and removes everything of it.
 
     Before the start, files can be put into `workspace.root` and `workspace.plain(…)`, and directories of this side be
-    added by `bind`.
+    added by `bind`. With `limits`, its systemd's limits of resources are enforced.
     """
 
-    def __init__(self, name: str, image: Path, parent: Path, log: Log | None = None) -> None:
+    def __init__(self, name: str, image: Path, parent: Path, log: Log | None = None, *, limits: bool = False) -> None:
         self.name = name
         self.logger = log or Log()
         self.workspace = Workspace.create(image, parent, name)
-        self._nspawn = Nspawn(name, self.workspace)
+        self._nspawn = Nspawn(name, self.workspace, limits=limits)
         self._allow_reboot = False
         self._connected = False
 

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from checks.driver import backdoor
+from checks.driver.cgroups import CONTROLLERS, mounted
 from checks.driver.workspace import PLAIN, Workspace
 from hyperhive import process
 
@@ -18,12 +19,27 @@ _REBOOT_SIGNAL = signal.SIGRTMIN + 5
 """What systemd does as PID 1 when it gets them: systemd(1), SIGNALS."""
 
 
-class Nspawn:
-    """Runs the machine of one workspace, in the workspace's cgroup."""
+_LEGACY = ("systemd.unified_cgroup_hierarchy=0", "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1")
+_LEGACY_INIT = f"""\
+#!/bin/sh
+for controller in {" ".join(CONTROLLERS)}; do
+  [ ! -d /sys/fs/cgroup/$controller ] || mount -o remount,bind,rw /sys/fs/cgroup/$controller
+done
+exec /usr/lib/systemd/systemd "$@"
+"""
 
-    def __init__(self, name: str, workspace: Workspace) -> None:
+
+class Nspawn:
+    """Runs the machine of one workspace, in the workspace's cgroup.
+
+    With `limits` its systemd enforces MemoryMax, TasksMax and CPUQuota: where the kernel's controllers are bound to
+    cgroup v1 it is given those, and is a system of cgroup v1 then. Without, it is one of cgroup v2, as NixOS is.
+    """
+
+    def __init__(self, name: str, workspace: Workspace, *, limits: bool) -> None:
         self._name = name
         self._workspace = workspace
+        self._legacy = limits and bool(mounted())
         self._binds: list[str] = []
         self._process: process.Popen[bytes] | None = None
 
@@ -45,13 +61,17 @@ class Nspawn:
         """Switch it on."""
         (self._workspace.shared / "backdoor.sock").unlink(missing_ok=True)
         self._workspace.cgroup.create()
+        if self._legacy:
+            init = self._workspace.root / "etc/init"
+            init.write_text(_LEGACY_INIT)
+            init.chmod(0o755)
         with self._workspace.console.open("ab") as console:
             self._process = process.Popen(
                 self._workspace.cgroup.enter(self._argv()),
                 stdin=process.DEVNULL,
                 stdout=console,
                 stderr=console,
-                env={"PATH": os.environ["PATH"], "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
+                env={"PATH": os.environ["PATH"], "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "0" if self._legacy else "1"},
                 start_new_session=True,
             )
 
@@ -61,7 +81,7 @@ class Nspawn:
         machine = space.directory.name.replace("_", "x")  # a name of tempfile's may have what a machine's may not
         return [
             *("setpriv", "--pdeathsig", "TERM"),  # or it would outlive a driver that is killed
-            *("systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit", "--console=pipe"),
+            *("systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--console=pipe"),
             *(f"--directory={space.root}", f"--machine={machine}", f"--hostname={self._name}"),
             "--private-network",
             "--link-journal=no",
@@ -69,6 +89,7 @@ class Nspawn:
             f"--bind={space.shared}:{backdoor.SHARED}",
             *(f"--bind={space.plain(path)}:{path}" for path in PLAIN),
             *self._binds,
+            *(("/etc/init", *_LEGACY) if self._legacy else ("--boot",)),
         ]
 
     def leader(self) -> int:
