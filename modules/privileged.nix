@@ -172,6 +172,16 @@ in
           return polkit.Result.YES;
         }
       });
+    ''
+    + lib.optionalString (cfg.operators != [ ]) ''
+      // Operators may open a shell in a container, as the agent's own user.
+      polkit.addRule(function (action, subject) {
+        if (action.id == "org.freedesktop.machine1.shell" &&
+            ${builtins.toJSON cfg.operators}.indexOf(subject.user) >= 0 &&
+            action.lookup("user") == "agent") {
+          return polkit.Result.YES;
+        }
+      });
     '';
 
     systemd.tmpfiles.rules = [

@@ -5,8 +5,11 @@
   services.hyperhive = {
     enable = true;
     agents.worker.index = 1;
+    operators = [ "ops" ];
     modelApi.url = "http://127.0.0.1:8300";
   };
+
+  users.users.ops.isNormalUser = true;
 
   systemd.services.rehearsal = {
     description = "The rehearsal, a scripted model";

@@ -38,6 +38,16 @@ with subtest("a restart gives it a new container"):
 with subtest("its log is the container's"):
     assert "worker" in host.succeed("hyperhive agent logs worker")
 
+with subtest("an operator who is not root operates it, and gets a shell as the agent's user, and as nobody else"):
+    ops = "setpriv --reuid=ops --regid=users --init-groups"
+    host.succeed(f"{ops} hyperhive agent show worker")
+    host.fail("setpriv --reuid=nobody --regid=nogroup --clear-groups hyperhive agent show worker")
+    typed = "(sleep 1; echo 'echo I am $(id -un) in $(pwd); exit'; sleep 1)"
+    for who in ("", f"{ops} "):
+        said = host.succeed(f"{typed} | {who}script -qec 'hyperhive agent shell worker' /dev/null", timeout=30)
+        assert "I am agent in /state/work" in said, said
+    host.fail(f"{ops} machinectl --quiet shell root@worker /bin/true", timeout=30)
+
 with subtest("its container outlives the core"):
     before = pid_of("worker")
     host.succeed("systemctl restart hive-c0re.service")

@@ -4,6 +4,9 @@
 import json
 import shlex
 
+MEMORY = ("take all the memory", "the kernel kills what goes beyond the container's MemoryMax, in the container")
+FORKS = ("fork without end", "the kernel refuses what goes beyond the container's TasksMax")
+TOGETHER = [MEMORY, FORKS]
 OURS = "systemctl show container@worker.service --property="
 
 
@@ -30,7 +33,7 @@ start_all()
 for name in ("manager", "worker"):
     answers(name)
 
-with subtest("a memory bomb is killed, and nothing else"):
+with subtest(MEMORY[0]):
     before = host.get_unit_property("container@worker.service", "MainPID")
     _, out = inside("head -c 2G /dev/zero | tail -c 1500M >/dev/null; echo ended with $?", 60)
     assert "ended with 137" in out, out
@@ -38,7 +41,7 @@ with subtest("a memory bomb is killed, and nothing else"):
     answers("worker")
     others_work()
 
-with subtest("a fork bomb stays below its bound, and the operator ends it"):
+with subtest(FORKS[0]):
     bomb = "systemd-run --quiet --machine=worker -- bash -c 'b() { b | b & b; }; b' >/dev/null 2>&1"
     host.succeed(bomb)
     host.wait_until_succeeds(f'test "$({OURS}TasksCurrent --value)" -ge 190', timeout=30)

@@ -74,12 +74,12 @@ class NixosBackend:
         return await journal(container_unit(name), lines)
 
     def shell(self, applied: Applied) -> list[str]:
-        """The argv that opens an interactive shell in the container, as the agent's user."""
-        return [
-            *("systemd-run", "--quiet", f"--machine={applied.name}", "--pty", "--wait", "--collect"),
-            *("--uid=agent", "--gid=agent", "--working-directory=/state/work", "--setenv=HOME=/state"),
-            *("--", "sh", "-i"),
-        ]
+        """The argv that opens an interactive shell in the container, as the agent's user.
+
+        systemd-run would hand on the exit code, but works for root alone; machined asks polkit.
+        """
+        inside = "cd /state/work && exec sh -i"
+        return ["machinectl", "--quiet", "shell", f"agent@{applied.name}", "/bin/sh", "-lc", inside]
 
     async def close(self) -> None:
         """The containers run on without the core."""
