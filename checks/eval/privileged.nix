@@ -161,6 +161,22 @@ in
     };
   };
 
+  "operators may open a shell as an agent's user" = {
+    expr =
+      let
+        inherit ((hive { operators = [ "alice" ]; }).security.polkit) extraConfig;
+        has = text: builtins.length (lib.splitString text extraConfig) == 2;
+      in
+      [
+        (has "[\"alice\"].indexOf(subject.user) >= 0")
+        (has "action.lookup(\"user\") == \"agent\"")
+      ];
+    expected = [
+      true
+      true
+    ];
+  };
+
   "root.json of a hive" = {
     expr = builtins.removeAttrs (rootJson { agents.worker.index = 7; }) [ "containers" ];
     expected = {
