@@ -1,11 +1,11 @@
-#!/usr/lib64/ld-linux-x86-64.so.2 /usr/bin/dash
+#!/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2 /usr/bin/dash
 # A container's first process: what NixOS' stage 2 does, on a root where at first only /usr and /nix/store are there (so
 # nothing can run but by the loader's own path). It runs at every start, and is sourced or executed. Whatever an earlier
 # closure left in /etc goes; the rest of the root stays.
 system=@system@
 
 for name in lib64 lib bin sbin; do
-  [ -e "/$name" ] || /usr/lib64/ld-linux-x86-64.so.2 /usr/bin/ln -s "usr/$name" "/$name"
+  [ -e "/$name" ] || /usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2 /usr/bin/ln -s "usr/$name" "/$name"
 done
 export PATH=/run/current-system/sw/bin:/usr/bin:/usr/sbin
 umask 022
