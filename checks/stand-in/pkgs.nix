@@ -109,17 +109,32 @@ in
   ];
   ripgrep = program "rg";
   socat = program "socat";
-  systemd = links "systemd" [
-    "busctl"
-    "journalctl"
-    "machinectl"
-    "systemctl"
-    "systemd-cat"
-    "systemd-notify"
-    "systemd-nspawn"
-    "systemd-run"
-    "systemd-tmpfiles"
-  ];
+  # Debian 12 has a systemd that is older than any NixOS' now.
+  systemd =
+    build "systemd"
+      {
+        run = ./systemd-run.sh;
+        programs = [
+          "busctl"
+          "journalctl"
+          "machinectl"
+          "systemctl"
+          "systemd-cat"
+          "systemd-notify"
+          "systemd-nspawn"
+          "systemd-tmpfiles"
+        ];
+      }
+      ''
+        mkdir -p $out/bin
+        for p in $programs; do ln -s /usr/bin/$p $out/bin/$p; done
+        if systemd-run --help | grep -q expand-environment; then
+          ln -s /usr/bin/systemd-run $out/bin/systemd-run
+        else
+          cp $run $out/bin/systemd-run
+          chmod +x $out/bin/systemd-run
+        fi
+      '';
   util-linux = links "util-linux" [
     "flock"
     "mount"
