@@ -31,18 +31,19 @@ quoted = [json.dumps(part).replace("%", "%%").replace("$", "$$")
 environment = [part for part in process.joinpath("environ").read_text().split("\\0")
                if part.startswith(("PATH=", "SYSTEMD_NSPAWN", "LOCALE"))]
 pathlib.Path("/run/systemd/system/bare.service").write_text("\\n".join([
-    "[Unit]", "StartLimitIntervalSec=0", "[Service]", "Type=notify", "NotifyAccess=all", "Delegate=true", "KillMode=mixed", "Slice=machine.slice",
+    "[Unit]", "StartLimitIntervalSec=0",
+    "[Service]", "Type=notify", "NotifyAccess=all", "Delegate=true", "KillMode=mixed", "Slice=machine.slice",
     "TimeoutStopSec=30", "DeviceAllow=/dev/net/tun rwm",
     *("Environment=" + json.dumps(part) for part in environment),
     "ExecStart=" + " ".join(quoted), ""]))
 """
-# The time of a command on the host, in seconds; `{}` is the command.
-TIMED = "began=$(date +%s.%N); {}; echo \"$(date +%s.%N) - $began\" | python3 -c 'print(eval(input()))'"
 RESTART = "curl -sSf -d '{}' --unix-socket /run/hyperhive/operator.sock http://hive/v1/agents/worker/restart >/dev/null"
-# When systemd wrote that the container's main process ended, and when the manager's event was stored, by Unix time.
+# When systemd wrote of the container, by the messages of its catalog; and when the manager's events were stored.
+STOPPING = "de5b426a63be47a7b6ac3eaac82e2f6f"
+EXITED = "98e322203f7a4ed290d09fe03c09fe15"
 SIGNALLED = (
     "journalctl --unit container@worker.service --output json --no-pager | jq -r"
-    " 'select(.MESSAGE_ID == \"98e322203f7a4ed290d09fe03c09fe15\") | .__REALTIME_TIMESTAMP' | tail -n {}"
+    " 'select(.MESSAGE_ID == \"{}\") | .__REALTIME_TIMESTAMP' | tail -n {}"
 )
 STORED = (
     "import sqlite3; rows = sqlite3.connect('file:/var/lib/hyperhive/hive.db?mode=ro', uri=True).execute("
@@ -71,14 +72,23 @@ def _measure(host: Machine) -> list[Row]:
     _idle(host, "manager")
     _idle(host, "worker")
     latency = _crashes(host)
-    restart = statistics.median(_seconds(host, RESTART) for _ in range(ROUNDS))
+    restarts = [_restart(host) for _ in range(ROUNDS)]
+    asked = statistics.median(whole for whole, _ in restarts)
+    restart = statistics.median(drained for _, drained in restarts)
     bare = _bare(host)
     return [
-        Row("container restart until the heartbeat", restart * 1000, "ms", "", ok=True),
+        Row("restart asked for -> heartbeat", asked * 1000, "ms", "", ok=True),
+        Row("container drained -> heartbeat", restart * 1000, "ms", "", ok=True),
         Row("bare systemd-nspawn, restart until it is ready", bare * 1000, "ms", "", ok=True),
         Row("container restart / bare", restart / bare, "x", f"≤ {MAX_RATIO:g}", restart / bare <= MAX_RATIO),
         Row("systemd's word of a crash -> event in the inbox", latency, "ms", f"≤ {MAX_MS:g}", latency <= MAX_MS),
     ]
+
+
+def _restart(host: Machine) -> tuple[float, float]:
+    """Seconds from the request, and from when the container is stopped, to the heartbeat; nothing is to drain."""
+    began, ended = _times(host, RESTART)
+    return ended - began, ended - float(host.succeed(SIGNALLED.format(STOPPING, 1))) / 1e6
 
 
 def _crashes(host: Machine) -> float:
@@ -88,7 +98,7 @@ def _crashes(host: Machine) -> float:
         host.succeed("kill -9 $(machinectl show worker -P Leader)")
         host.wait_until_succeeds(f"hyperhive audit --limit 1000 --json | jq -e {_told(number + 1)}", timeout=30)
         _idle(host, "worker")
-    signalled = [float(line) / 1e6 for line in host.succeed(SIGNALLED.format(CRASHES)).split()]
+    signalled = [float(line) / 1e6 for line in host.succeed(SIGNALLED.format(EXITED, CRASHES)).split()]
     stored = [float(word) for word in host.succeed(f"python3 -c {json.dumps(STORED)}").split()]
     assert len(signalled) == len(stored) == CRASHES, (signalled, stored)
     return max(after - before for before, after in zip(signalled, stored, strict=True)) * 1000
@@ -105,7 +115,14 @@ def _bare(host: Machine) -> float:
 
 
 def _seconds(host: Machine, command: str) -> float:
-    return float(host.succeed(TIMED.format(command)))
+    began, ended = _times(host, command)
+    return ended - began
+
+
+def _times(host: Machine, command: str) -> tuple[float, float]:
+    """The host's Unix time before and after a command."""
+    began, ended = host.succeed(f"date +%s.%N; {command}; date +%s.%N").split()
+    return float(began), float(ended)
 
 
 def _idle(host: Machine, name: str) -> None:

@@ -234,6 +234,16 @@ def test_a_crashed_harness_comes_back_and_the_manager_is_told(tmp_path: Path) ->
     play(tmp_path, scene)
 
 
+def test_what_does_not_run_does_nothing(tmp_path: Path) -> None:
+    async def scene(made: Hive) -> None:
+        await made.create("worker")
+        assert (await made.core.hive.details("worker"))["activity"] == "idle"
+        await made.core.hive.stop("worker", "operator:test")
+        assert (await made.core.hive.details("worker"))["activity"] is None
+
+    play(tmp_path, scene)
+
+
 def test_an_unknown_agent_is_one_clear_error_everywhere(tmp_path: Path) -> None:
     async def scene(made: Hive) -> None:
         lives = made.core.hive
