@@ -168,7 +168,7 @@ in
         has = text: builtins.length (lib.splitString text extraConfig) == 2;
       in
       [
-        (has "[\"alice\"].indexOf(subject.user) >= 0")
+        (has "\"alice\"")
         (has "action.lookup(\"user\") == \"agent\"")
       ];
     expected = [
