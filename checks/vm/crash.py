@@ -48,10 +48,20 @@ with subtest("systemd-nspawn is killed: it comes back too"):
     host.wait_for_unit("container@worker.service", timeout=60)
     answers()
 
+with subtest("what systemd has given up is started at once when an operator asks for it"):
+    unit = "container@worker.service"
+    host.succeed(
+        f"until systemctl is-failed {unit}; do systemctl kill --signal=KILL {unit} || true; sleep 0.1; done", timeout=60
+    )
+    host.wait_until_succeeds("hyperhive inbox --json | grep -q given_up", timeout=30)
+    host.succeed("hyperhive agent restart worker")
+    answers()
+    before = len(crashes())
+
 with subtest("a crash while the core is away is told when it is back"):
     host.succeed("systemctl stop hive-c0re.service")
     host.succeed(f"kill -9 {pid_of('worker')}")
     host.wait_for_unit("container@worker.service", timeout=60)
     host.succeed("systemctl start hive-c0re.service")
-    crashed(3)
+    crashed(before + 1)
     answers()

@@ -39,7 +39,7 @@ TRACED = "16, int(os.environ['P']), 0, 0"
 PROFILE = "/nix/var/nix/profiles/per-container/worker"
 COVERED = "not permitted|superuser|nvalid argument|not mounted|busy"
 
-RECV = http(HARNESS, "/v1/recv", {"agent": "manager", "recipient": "manager"})
+RECV = http(HARNESS, "/v1/recv", {"wait": 0, "agent": "manager", "recipient": "manager"})
 
 # Why an attempt fails.
 OWN_MOUNTS = "its mount namespace has its own state and sockets, and nothing else of the hive"
@@ -86,8 +86,8 @@ ATTEMPTS = [
     ),
     (
         "read another agent's mail",
-        f"{RECV} | grep 'for the manager alone' || {{ echo only its own; false; }}",
-        "only its own",
+        f'said=$({RECV}); echo "$said"; echo "$said" | grep -q "for the manager alone"',
+        "status 200",
         "who asks is the socket; what the call says of it is ignored",
     ),
     ("replace its own sockets", "rm /run/hive/mcp.sock", READ_ONLY, BOUND_READ_ONLY),
@@ -128,13 +128,13 @@ ATTEMPTS = [
     ("reach a metadata address", "curl -sS --max-time 2 http://169.254.169.254/", CLOSED, OWN_NETWORK),
     (
         "find an interface beside loopback",
-        "ls /sys/class/net | grep -vx lo || { echo only lo; false; }",
+        "ls /sys/class/net/lo && { ls /sys/class/net | grep -vx lo || { echo only lo; false; }; }",
         "only lo",
         OWN_NETWORK,
     ),
     (
         "see the host's processes",
-        "ps -e -o comm= | grep -x systemd-nspawn || { echo none; false; }",
+        "ps -e -o comm= | grep -x systemd && { ps -e -o comm= | grep -x systemd-nspawn || { echo none; false; }; }",
         "none",
         OWN_PIDS,
     ),
@@ -211,6 +211,7 @@ with subtest(FORGED[0]):
     )
 
 with subtest(f"{len(ATTEMPTS)} attempts fail, each for its reason"):
+    host.succeed("hyperhive agent stop manager", "hyperhive send manager 'for the manager alone'")
     wrong = []
     for what, script, signs, _ in ATTEMPTS:
         code, out = inside(script.replace("{core}", core))
@@ -219,6 +220,8 @@ with subtest(f"{len(ATTEMPTS)} attempts fail, each for its reason"):
         elif not any(sign in out for sign in signs.split("|")):
             wrong.append(f"{what}: failed for another reason ({code}): {out[-300:]}")
     assert not wrong, "\n".join(wrong)
+    assert json.loads(host.succeed("hyperhive agent show manager --json"))["unread"] == 1
+    host.succeed("hyperhive agent start manager")
 
 with subtest(SETUID[0]):
     inside("for d in /state/work /var/lib; do cp /bin/sh $d/sh; chmod 4755 $d/sh; done")

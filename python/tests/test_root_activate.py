@@ -46,7 +46,7 @@ def test_an_approved_generation_runs(host: Host) -> None:
     system = host.built("worker", 1)
     assert host.run("activate", "worker:1") == 0
     assert _profile(host).resolve() == system
-    assert host.systemctl() == ["restart container@worker.service"]
+    assert host.systemctl() == ["reset-failed container@worker.service", "restart container@worker.service"]
 
 
 @pytest.mark.parametrize("state", ["approved", "building", "applied"])

@@ -22,8 +22,14 @@ def systemctl(*words: str, timeout: float = _TIMEOUT) -> process.Result:
 
 
 def restart_container(name: str) -> None:
-    """Start the container anew. Raises Unavailable that says where to look."""
-    _act_on_container("restart", name)
+    """Start the container anew, also one that crashed so often that systemd has given it up.
+
+    Raises Unavailable that says where to look.
+    """
+    systemctl("reset-failed", unit(name))  # else the start limit would refuse the fix, or the way back
+    # After a SIGKILL the first start fails for what systemd-nspawn had left behind, and clears it (systemd 257, 262).
+    if systemctl("restart", unit(name), timeout=_CONTAINER).returncode != 0:
+        _act_on_container("restart", name)
 
 
 def stop_container(name: str) -> None:
