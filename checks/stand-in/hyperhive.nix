@@ -1,6 +1,6 @@
-# hyperhive as a package: its Python files, and a wrapper for each of pyproject.toml's scripts. Python and the libraries
-# are the host's, below /usr. Beside a copy of this directory that has no checkout around it (nixos/host.nix makes one)
-# stands `built-hyperhive`: the path of the package that was built before.
+# hyperhive as a package: its Python files, compiled as nixpkgs would, and a wrapper for each of pyproject.toml's
+# scripts. Python and the libraries are the host's, below /usr. Beside a copy of this directory that has no checkout
+# around it (nixos/host.nix makes one) stands `built-hyperhive`: the path of the package that was built before.
 { lib, build }:
 let
   built = ./built-hyperhive;
@@ -37,6 +37,8 @@ if builtins.pathExists built then
 else
   build "hyperhive-${project.version}" { } ''
     mkdir -p $out/bin $out/lib
-    ln -s ${source} $out/lib/hyperhive
+    cp -r ${source} $out/lib/hyperhive
+    chmod -R u+w $out/lib/hyperhive
+    /usr/bin/python3 -m compileall -q --invalidation-mode unchecked-hash $out/lib/hyperhive
     ${lib.concatStrings (lib.mapAttrsToList wrapper project.scripts)}
   ''

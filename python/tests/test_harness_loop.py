@@ -252,6 +252,27 @@ def test_a_claude_that_hangs_at_the_start_is_given_up(tmp_path: Path) -> None:
         Harness(write(tmp_path / "harness.json", made), check_time=0.5).run()
 
 
+def test_only_a_generation_that_was_never_proven_checks_its_cage_before_the_first_heartbeat(tmp_path: Path) -> None:
+    async def go() -> None:
+        async with hive(tmp_path, answers(DONE)) as made:
+            (proven,) = (tmp_path / "agents").rglob("proven")
+            await made.backend.stop("worker")
+            program = tmp_path / "claude"
+            waits = "#!/bin/sh\nuntil [ -e /state/go ]; do sleep 0.02; done\n"
+            program.write_text(program.read_text().replace("#!/bin/sh\n", waits, 1))
+            await made.start()  # this generation has been checked before
+            await made.backend.stop("worker")
+            proven.write_text("7\n")
+            start = asyncio.create_task(made.start())
+            await asyncio.sleep(1)
+            assert not start.done()
+            (state_of(tmp_path) / "go").touch()
+            await start
+            assert proven.read_text() == "1\n"
+
+    asyncio.run(go())
+
+
 def test_a_core_that_goes_away_during_a_turn_finds_it_done_when_it_is_back(tmp_path: Path) -> None:
     script = f"{answers()}touch /state/ready\nuntil [ -e /state/go ]; do sleep 0.02; done\n{prints(DONE)}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import random
@@ -47,6 +48,7 @@ class Harness:
         self._client = HarnessClient(self._config.socket)
         self._reporter = HarnessClient(self._config.socket, timeout=CORE_TIME)
         self._session = SessionFile(self._config.private, self._config.state)
+        self._proven = self._config.private / "proven"
         self._waiting = False
         self._stop_at: float | None = None
         self._beat_at = 0.0
@@ -56,10 +58,16 @@ class Harness:
     def run(self) -> None:
         """Check that the cage works, then serve mail until told to stop.
 
-        Raises Conflict if another harness runs this agent, HyperhiveError if the cage or Claude Code does not start.
+        A generation's first heartbeat is its proof, so it comes after the check; a generation that has given it before
+        says at once that it is back. Raises Conflict if another harness runs this agent, HyperhiveError if the cage or
+        Claude Code does not start.
         """
         with _lock(self._config.private / "harness.lock"):
+            if self._is_proven():
+                self._report(lambda: self._heartbeat(self._reporter, "idle"))
             self._check_cage()
+            with contextlib.suppress(OSError):  # a full disk: the next start takes a little longer
+                self._proven.write_text(f"{self._config.generation}\n")
             try:
                 self._work()
             except StopRequested:
@@ -82,6 +90,13 @@ class Harness:
         self._stop_at = time.monotonic() + (0 if again else self._config.drain)
         if self._waiting:
             raise StopRequested
+
+    def _is_proven(self) -> bool:
+        """Whether this generation has passed the check before; the file holds the number of the last that did."""
+        try:
+            return self._proven.read_text() == f"{self._config.generation}\n"
+        except (OSError, ValueError):
+            return False
 
     def _check_cage(self) -> None:
         argv = [*in_cage(self._config, {}), self._config.claude, "--version"]
