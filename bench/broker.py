@@ -124,7 +124,7 @@ class _Mail:
 async def _serve(root: Path) -> None:
     """What a core has for its agents, with all of a core's imports: the mail, and three sockets an agent."""
     from hyperhive.api.harness import create_harness_app  # noqa: PLC0415
-    from hyperhive.api.mcp import McpListener  # noqa: PLC0415
+    from hyperhive.api.mcp import mcp_listener  # noqa: PLC0415
     from hyperhive.api.mcp_tools import HiveTools  # noqa: PLC0415
     from hyperhive.api.server import Servers  # noqa: PLC0415
     from hyperhive.broker import Broker, BrokerLimits  # noqa: PLC0415
@@ -142,7 +142,7 @@ async def _serve(root: Path) -> None:
     mail = _Mail(Broker(database, hub, BrokerLimits(edge_burst=10**9)), database, hub)
     harness = create_harness_app(mail)
     model = create_model_app(ModelApi("http://127.0.0.1:9", key=lambda: None), record)
-    servers, mcp = Servers(), McpListener(HiveTools(mail.broker, None))  # type: ignore[arg-type]  # nobody calls it
+    servers, mcp = Servers(), mcp_listener(HiveTools(mail.broker, None))  # type: ignore[arg-type]  # nobody calls it
     await database.write(_create_agents)
     for name in map(_agent, range(AGENTS)):
         (root / name).mkdir()

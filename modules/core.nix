@@ -45,6 +45,7 @@ let
     pkgs.git
     pkgs.nix
     pkgs.bubblewrap
+    pkgs.shfmt # the grammar that the Bash rules are decided by
     pkgs.util-linux
   ];
 

@@ -125,6 +125,19 @@ in
         };
         allowManagedHooksOnly = true;
         allowManagedPermissionRulesOnly = true;
+        hooks.PreToolUse = [
+          {
+            matcher = "Bash";
+            hooks = [
+              {
+                type = "command";
+                # One that cannot be started is a no, too.
+                command = "sh ${cfg.package}/libexec/hyperhive/hook.sh || exit 2";
+                timeout = 20;
+              }
+            ];
+          }
+        ];
       };
       "hyperhive/settings.json".text = builtins.toJSON settings;
       "hyperhive/harness.json".text = builtins.toJSON {

@@ -28,6 +28,8 @@ python3Packages.buildPythonApplication {
       uvloop
       ;
   };
+  # What a guest's Claude Code asks before each command (modules/harness-base.nix).
+  postInstall = "install -Dm644 python/hyperhive/harness/hook.sh -t $out/libexec/hyperhive";
   pythonImportsCheck = [ "hyperhive" ];
   meta = {
     description = "A hive of Claude Code agents, each in an unprivileged NixOS container";

@@ -13,6 +13,7 @@ let
         pkgs.bubblewrap
         pkgs.git
         pkgs.nix
+        pkgs.shfmt
         pkgs.socat
         pkgs.util-linux
       ]

@@ -28,6 +28,7 @@
       pkgs.bubblewrap
       pkgs.git
       pkgs.nixfmt
+      pkgs.shfmt
       pkgs.socat
       pkgs.util-linux
     ];

@@ -18,7 +18,7 @@ ONLY_UNIFIED = ("sid",)
 """Those whose systemd is of cgroup v2 only."""
 PACKAGES = (
     *("systemd", "systemd-sysv", "dbus", "polkitd", "libpam-systemd", "systemd-container", "python3", "git"),
-    *("iproute2", "nftables", "procps", "util-linux", "bubblewrap", "curl", "socat", "netcat-openbsd", "jq"),
+    *("iproute2", "nftables", "procps", "util-linux", "bubblewrap", "shfmt", "curl", "socat", "netcat-openbsd", "jq"),
     "ca-certificates",
 )
 # Timers that would work in a test, and mounts of which systemd waits a second each for the kernel's events.

@@ -36,7 +36,8 @@ if builtins.pathExists built then
   }
 else
   build "hyperhive-${project.version}" { } ''
-    mkdir -p $out/bin $out/lib
+    mkdir -p $out/bin $out/lib $out/libexec/hyperhive
+    cp ${source}/harness/hook.sh $out/libexec/hyperhive/
     cp -r ${source} $out/lib/hyperhive
     chmod -R u+w $out/lib/hyperhive
     /usr/bin/python3 -m compileall -q --invalidation-mode unchecked-hash $out/lib/hyperhive

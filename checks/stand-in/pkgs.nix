@@ -108,6 +108,7 @@ in
     "nix-store"
   ];
   ripgrep = program "rg";
+  shfmt = program "shfmt";
   socat = program "socat";
   # Debian 12 has a systemd that is older than any NixOS' now.
   systemd =

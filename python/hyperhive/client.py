@@ -239,6 +239,11 @@ class Client:
         """The messages that were given up."""
         return self._list("/v1/dead-letters", "messages")
 
+    def explain(self, name: str, command: str, cwd: str | None = None) -> Json:
+        """Whether the agent may run a command, and why, for each simple command in it. Raises NotFound, Conflict."""
+        body: Json = {"command": command}
+        return self._post(f"/v1/agents/{_part(name)}/explain", body if cwd is None else {**body, "cwd": cwd})
+
     def audit(self, *, agent: str | None = None, since: float | None = None, limit: int = 200) -> list[Json]:
         """The audit log's newest entries, of that agent and since that time (Unix seconds)."""
         seconds = None if since is None else int(since)

@@ -17,7 +17,8 @@ from typing import IO, Any
 
 from hyperhive import __version__
 from hyperhive.api.harness import create_harness_app
-from hyperhive.api.mcp import McpListener
+from hyperhive.api.hook import hook_listener
+from hyperhive.api.mcp import mcp_listener
 from hyperhive.api.mcp_tools import HiveTools
 from hyperhive.api.operator import create_operator_app
 from hyperhive.api.server import Servers
@@ -35,6 +36,7 @@ from hyperhive.generations import Generations
 from hyperhive.heartbeats import Heartbeats
 from hyperhive.hub import Hub
 from hyperhive.lifecycle import Hive
+from hyperhive.permissions import Permissions
 from hyperhive.proposals import Proposals
 from hyperhive.store import agents, usage
 from hyperhive.store.database import Database
@@ -90,7 +92,10 @@ class Core:
             lock=self.hive.lock,
         )
         self.backend = backend
-        self._mcp = McpListener(HiveTools(self.broker, ManagerFacade(self.hive, self.proposals, config.state_dir)))
+        self.permissions = Permissions(self.hive, database, self.hub)
+        facade = ManagerFacade(self.hive, self.proposals, config.state_dir)
+        self._mcp = mcp_listener(HiveTools(self.broker, facade))
+        self._hooks = hook_listener(self.permissions)
 
     def _backend(self, evaluator: Evaluator) -> Backend:
         if self.config.backend is BackendKind.NIXOS:
@@ -133,6 +138,7 @@ class Core:
             task.cancel()
         await self.backend.close()
         await self._mcp.close_all()
+        await self._hooks.close_all()
         await self._servers.close_all()
         await self._models.aclose()
 
@@ -149,6 +155,7 @@ class Core:
         await self._servers.listen(directory / "harness.sock", create_harness_app(self), identity=agent, mode=mode)
         await self._servers.listen(directory / "model.sock", self._models, identity=agent, mode=mode)
         await self._mcp.listen(directory / "mcp.sock", agent, mode=mode)
+        await self._hooks.listen(directory / "policy.sock", agent, mode=mode)
 
     async def close(self, agent: str) -> None:
         """Stop listening on the agent's sockets (lifecycle.AgentSockets)."""
@@ -156,6 +163,7 @@ class Core:
         await self._servers.close(directory / "harness.sock")
         await self._servers.close(directory / "model.sock")
         await self._mcp.close(directory / "mcp.sock")
+        await self._hooks.close(directory / "policy.sock")
 
     async def heartbeat(self, agent: str, generation: int, state: str, pid: int) -> None:
         """A harness says that it lives (api.harness.HarnessCore)."""
@@ -256,7 +264,7 @@ def collect_garbage_rarely() -> None:
 
 
 def _allow_many_files() -> None:
-    """Use all file descriptors that the host allows: each agent has three sockets with many connections."""
+    """Use all file descriptors that the host allows: each agent has four sockets with many connections."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 

@@ -92,7 +92,7 @@ def config(root: Path, *scripts: str, **changes: Any) -> HarnessConfig:
     paths = CagePaths(state=state_of(root), runtime=root / "run", claude=Path(program))
     (paths.state / "work").mkdir()
     write_etc(paths.runtime / "etc", settings)
-    for name in ("mcp.sock", "model.sock"):
+    for name in ("mcp.sock", "model.sock", "policy.sock"):
         (paths.runtime / name).touch()
     return HarnessConfig(
         socket=root / "harness.sock",

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
-from hyperhive.api.mcp import McpListener
+from hyperhive.api.mcp import mcp_listener
 from hyperhive.api.mcp_tools import HiveTools, Waiting
+from hyperhive.api.streams import StreamListener
 from hyperhive.errors import NotFound
 from hyperhive.settings import AllowDeny, Git, Network, Notes, Role, Session, Settings
 
@@ -190,7 +191,7 @@ class Rig:
     hive: Hive
     letters: Letters
     tools: HiveTools
-    listener: McpListener
+    listener: StreamListener
     directory: Path
 
     def path(self, agent: str) -> Path:
@@ -214,7 +215,7 @@ async def rig(directory: Path, *, deadline: float = 20) -> AsyncIterator[Rig]:
     """Sockets of `worker`, an agent, and `boss`, a manager; a test has `deadline` seconds."""
     hive, letters = Hive(directory), Letters()
     tools = HiveTools(letters, hive)
-    listener = McpListener(tools)
+    listener = mcp_listener(tools)
     made = Rig(hive, letters, tools, listener, directory)
     for agent in hive.agents:
         hive.state_dir(agent).mkdir()

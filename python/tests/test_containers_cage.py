@@ -28,7 +28,7 @@ class Cage:
         (self.state / "work").mkdir(parents=True)
         runtime = root / "run" / "agents" / "worker"
         runtime.mkdir(parents=True)
-        self.sockets = [_listen(runtime / name) for name in ("mcp.sock", "model.sock", "harness.sock")]
+        self.sockets = [_listen(runtime / name) for name in ("mcp.sock", "model.sock", "policy.sock", "harness.sock")]
         repos = {name: root / "agents" / name / "config" for name in configs}
         for repo in repos.values():
             repo.mkdir(parents=True, exist_ok=True)
@@ -84,7 +84,7 @@ def test_the_network_is_loopback_alone(cage: Cage) -> None:
 
 
 def test_only_the_sockets_of_a_turn_are_there_and_the_harness_socket_is_not(cage: Cage) -> None:
-    assert cage.sh("ls /run/hive").stdout.split() == ["mcp.sock", "model.sock"]
+    assert cage.sh("ls /run/hive").stdout.split() == ["mcp.sock", "model.sock", "policy.sock"]
 
 
 def test_a_socket_in_the_cage_can_be_connected_to(cage: Cage) -> None:

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass, field
-from pathlib import Path
 
 import anyio
 
 from hyperhive.api.mcp_catalogue import Tool
 from hyperhive.api.mcp_sdk import ANSWERS_CANCELLED, Envelope, Handlers, Streams, dump, failure, parse
 from hyperhive.api.mcp_tools import Arguments, HiveTools, Outcome
-from hyperhive.api.server import bind
+from hyperhive.api.streams import StreamListener
 from hyperhive.errors import HyperhiveError
 
 MAX_LINE = 1024 * 1024
@@ -153,59 +151,11 @@ class _Connection:
         await self._writer.drain()
 
 
-@dataclass
-class _Listening:
-    server: asyncio.Server
-    connections: set[asyncio.Task[None]] = field(default_factory=set)
-
-
-class McpListener:
+def mcp_listener(tools: HiveTools) -> StreamListener:
     """Listens on the agents' mcp.sock. Which socket a client came through is who it is."""
 
-    def __init__(self, tools: HiveTools) -> None:
-        self._tools = tools
-        self._listening: dict[Path, _Listening] = {}
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, agent: str) -> None:
+        await serve_mcp(reader, writer, agent, tools)
 
-    async def listen(self, path: Path, agent: str, *, mode: int = 0o600) -> None:
-        """Serve `agent` on `path`, in place of a stale socket. Raises Unavailable when that cannot be."""
-        server = await asyncio.start_unix_server(
-            lambda reader, writer: self._connected(path, agent, reader, writer),
-            sock=bind(path, mode),
-            limit=MAX_LINE,
-        )
-        self._listening[path] = _Listening(server)
-
-    async def close(self, path: Path) -> None:
-        """Stop listening on `path`, end its connections, remove it."""
-        listening = self._listening.pop(path, None)
-        if listening is None:
-            return
-        listening.server.close()
-        for task in listening.connections:
-            task.cancel()
-        await asyncio.gather(*listening.connections, return_exceptions=True)
-        await listening.server.wait_closed()
-        path.unlink(missing_ok=True)  # noqa: ASYNC240  (a local directory of ours)
-
-    async def close_all(self) -> None:
-        """Close every socket."""
-        for path in list(self._listening):
-            await self.close(path)
-
-    async def _connected(
-        self, path: Path, agent: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        listening = self._listening.get(path)
-        if listening is None or len(listening.connections) >= MAX_CONNECTIONS:
-            writer.write(failure(_INVALID_REQUEST, f"an agent may have {MAX_CONNECTIONS} MCP connections"))
-            writer.close()
-            return
-        task = asyncio.current_task()
-        assert task is not None
-        listening.connections.add(task)
-        try:
-            await serve_mcp(reader, writer, agent, self._tools)
-        except asyncio.CancelledError:
-            pass  # by close; asyncio 3.11 takes a cancelled handler for a failed one
-        finally:
-            listening.connections.discard(task)
+    too_many = failure(_INVALID_REQUEST, f"an agent may have {MAX_CONNECTIONS} MCP connections")
+    return StreamListener(serve, limit=MAX_LINE, most=MAX_CONNECTIONS, too_many=too_many)

@@ -18,6 +18,8 @@ from hyperhive.broker import Broker
 from hyperhive.errors import BadInput, Forbidden
 from hyperhive.hub import Hub
 from hyperhive.lifecycle import Hive
+from hyperhive.permissions import Permissions
+from hyperhive.policy.places import WORK
 from hyperhive.proposals import Proposals
 from hyperhive.settings import Role
 from hyperhive.store import audit
@@ -35,6 +37,7 @@ class OperatorCore(Protocol):
     hub: Hub
     hive: Hive
     proposals: Proposals
+    permissions: Permissions
     operator_uids: frozenset[int]
 
     async def status(self) -> dict[str, Any]:
@@ -161,6 +164,12 @@ class OperatorApi:
         """GET /v1/dead-letters."""
         return {"messages": [message.view() for message in await self._core.broker.dead_letters()]}
 
+    async def explain(self, request: Request, actor: str) -> dict[str, Any]:
+        """POST /v1/agents/{name}/explain {command, cwd?}: the verdict on a command; nothing is recorded."""
+        body = await read_json(request)
+        command, cwd = text(body, "command"), optional_text(body, "cwd") or WORK
+        return (await self._core.permissions.explain(_name(request), command, cwd)).view()
+
     async def audit(self, request: Request, actor: str) -> dict[str, Any]:
         """GET /v1/audit?agent=&since=&limit=."""
         query = request.query_params
@@ -213,6 +222,7 @@ def create_operator_app(core: OperatorCore) -> Starlette:
         ("POST", "/v1/inbox/{id}/reply", api.reply),
         ("POST", "/v1/messages", api.send),
         ("GET", "/v1/dead-letters", api.dead_letters),
+        ("POST", "/v1/agents/{name}/explain", api.explain),
         ("GET", "/v1/audit", api.audit),
     ]
     routes = [Route(path, _endpoint(handler, core), methods=[method]) for method, path, handler in table]

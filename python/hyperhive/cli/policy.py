@@ -1,4 +1,4 @@
-"""`hyperhive policy`: what is doubtful about what agents may do."""
+"""`hyperhive policy`: what agents may run, and what is doubtful about it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from hyperhive.cli.common import AsJson, client, complete_agents, group
 from hyperhive.cli.output import line, print_json
 from hyperhive.errors import BadInput, Conflict
 
-app = group("Bash rules: find those that allow more than they say.")
+app = group("Bash rules: what they allow, and those that allow more than they say.")
 
 
 @app.callback()
 def policy() -> None:
-    """Bash rules: find those that allow more than they say."""
+    """Bash rules: what they allow, and those that allow more than they say."""
 
 
 @app.command()
@@ -42,6 +42,30 @@ def lint(
             for sentence in sentences or ["nothing found"]:
                 print(f"{line(name)}: {line(sentence)}")
     if any(found.values()):
+        raise typer.Exit(1)
+
+
+@app.command()
+def explain(
+    ctx: typer.Context,
+    agent: Annotated[str, typer.Argument(metavar="AGENT", autocompletion=complete_agents)],
+    command: Annotated[str, typer.Argument(metavar="COMMAND", help="As for bash -c: one argument, in quotes.")],
+    cwd: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Where it would run; /state/work if not given.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say whether an agent may run a command, and by which rule; exit code 1 if not."""
+    decision = client(ctx).explain(agent, command, cwd)
+    if as_json:
+        print_json(decision)
+    else:
+        for verdict in decision["verdicts"]:
+            print(
+                f"{'allowed' if verdict['allowed'] else 'denied'}  {line(verdict['command'])}  ({line(verdict['why'])})"
+            )
+        print("allowed" if decision["allowed"] else f"denied: {line(decision['reason'])}")
+    if not decision["allowed"]:
         raise typer.Exit(1)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 
 from hyperhive.containers import Applied
@@ -11,6 +12,8 @@ from hyperhive.settings import Role, Settings
 
 AGENT_UID = 1000
 CLAUDE = "/opt/claude/claude"
+HOOK = {"type": "command", "command": "sh /etc/claude-code/hook.sh || exit 2", "timeout": 20}
+"""What Claude Code asks before each command; a hook that cannot be started is a no, too."""
 _SYSTEM = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 _ETC = ("alternatives", "ssl", "pki", "static")  # world-readable parts of the host's /etc that programs need
 
@@ -39,6 +42,7 @@ def write_etc(directory: Path, settings: Settings) -> None:
         "gitconfig": f"[user]\n\tname = {_git_quote(git.name)}\n\temail = {_git_quote(git.email)}\n"
         "[safe]\n\tdirectory = *\n",
         "claude-code/managed-settings.json": json.dumps(managed_settings(settings), indent=2) + "\n",
+        "claude-code/hook.sh": resources.files("hyperhive").joinpath("harness/hook.sh").read_text(),
     }
     for name, text in files.items():
         (directory / name).write_text(text)
@@ -63,6 +67,7 @@ def managed_settings(settings: Settings) -> dict[str, object]:
         "permissions": {"deny": denied, "disableBypassPermissionsMode": "disable"},
         "allowManagedHooksOnly": True,
         "allowManagedPermissionRulesOnly": True,
+        "hooks": {"PreToolUse": [{"matcher": "Bash", "hooks": [HOOK]}]},
     }
 
 
@@ -77,7 +82,7 @@ def bubblewrap(bwrap: str, applied: Applied, paths: CagePaths) -> list[str]:
     argv += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]  # noqa: S108
     argv += _system_binds(paths)
     argv += ["--bind", str(paths.state), "/state"]
-    for socket in ("mcp.sock", "model.sock"):
+    for socket in ("mcp.sock", "model.sock", "policy.sock"):
         argv += ["--ro-bind", str(paths.runtime / socket), f"/run/hive/{socket}"]
     mode = "--bind" if applied.settings.role is Role.MANAGER else "--ro-bind"
     for name, config in sorted(applied.configs.items()):

@@ -13,6 +13,22 @@ from hyperhive.harness.session import Session
 from hyperhive.settings import Role, Settings
 
 MODEL_PORT = 8080
+_GIT = {
+    "core.hooksPath": "/dev/null",
+    "core.fsmonitor": "false",
+    "core.pager": "cat",
+    "core.editor": "true",
+    "sequence.editor": "true",
+    "core.sshCommand": "ssh",
+    "core.askPass": "true",
+    "credential.helper": "",
+    "diff.external": "",
+    "protocol.ext.allow": "never",
+    "protocol.fd.allow": "never",
+    "safe.bareRepository": "explicit",
+    "gpg.program": "false",
+}
+"""Settings of git that no repository overrides: nothing that an agent reads makes git run a program."""
 _MCP = {
     "mcpServers": {
         "hive": {"command": "socat", "args": ["STDIO", "UNIX-CONNECT:/run/hive/mcp.sock"], "alwaysLoad": True}
@@ -74,8 +90,16 @@ def environment(settings: Settings) -> dict[str, str]:
         "BASH_MAX_TIMEOUT_MS": "600000",
         "DISABLE_AUTOUPDATER": "1",
         "DISABLE_AUTO_COMPACT": "1",
+        **_pinned_git(),
         "GIT_AUTHOR_NAME": git.name,
         "GIT_AUTHOR_EMAIL": git.email,
         "GIT_COMMITTER_NAME": git.name,
         "GIT_COMMITTER_EMAIL": git.email,
     }
+
+
+def _pinned_git() -> dict[str, str]:
+    pinned = {"GIT_CONFIG_COUNT": str(len(_GIT)), "GIT_PAGER": "cat", "GIT_EDITOR": "true", "GIT_TERMINAL_PROMPT": "0"}
+    for index, (key, value) in enumerate(_GIT.items()):
+        pinned |= {f"GIT_CONFIG_KEY_{index}": key, f"GIT_CONFIG_VALUE_{index}": value}
+    return pinned

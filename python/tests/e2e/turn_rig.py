@@ -17,7 +17,8 @@ from typing import Any
 from settings_samples import sample
 
 from hyperhive.api.harness import create_harness_app
-from hyperhive.api.mcp import McpListener
+from hyperhive.api.hook import hook_listener
+from hyperhive.api.mcp import mcp_listener
 from hyperhive.api.mcp_tools import HiveTools
 from hyperhive.api.server import Servers
 from hyperhive.broker import Broker
@@ -27,6 +28,7 @@ from hyperhive.gateway.model import create_model_app
 from hyperhive.gateway.upstream import ModelApi
 from hyperhive.heartbeats import Heartbeats
 from hyperhive.hub import Hub
+from hyperhive.policy.bash import Decision, decide
 from hyperhive.settings import Role, Settings
 from hyperhive.store import agents
 from hyperhive.store.database import Database
@@ -67,11 +69,18 @@ class Rig:
         self.heartbeats = Heartbeats()
         self.servers = Servers()
         self.crashes: list[Crash] = []
+        self.decisions: list[tuple[str, Decision]] = []
         self.model_port = 0
         self.harness_pid = 0
         self.backend = LocalBackend(
             state_dir=root, runtime_dir=root / "run", claude=claude, drain=drain, on_crash=self._crashed
         )
+
+    async def decide(self, agent: str, command: str, cwd: str) -> Decision:
+        """hyperhive.api.hook.Guard."""
+        decision = await decide(command, self.settings, cwd=cwd)
+        self.decisions.append((command, decision))
+        return decision
 
     async def heartbeat(self, agent: str, generation: int, state: str, pid: int) -> None:
         self.harness_pid = pid
@@ -166,7 +175,8 @@ async def rig(root: Path, *, claude: str = CLAUDE or "claude", drain: float = 20
     database = await Database.open(root / "hive.db")
     made = Rig(root, settings, database, claude, drain)
     made.model_port = port
-    mcp = McpListener(HiveTools(made.broker, StubHive(root, settings)))
+    mcp = mcp_listener(HiveTools(made.broker, StubHive(root, settings)))
+    hooks = hook_listener(made)
 
     async def record(agent: str, model: str, input_tokens: int, output_tokens: int) -> None:
         pass
@@ -179,11 +189,13 @@ async def rig(root: Path, *, claude: str = CLAUDE or "claude", drain: float = 20
         await made.show()
         await made.servers.listen(runtime / "model.sock", gateway, identity="worker", mode=0o600)
         await mcp.listen(runtime / "mcp.sock", "worker")
+        await hooks.listen(runtime / "policy.sock", "worker")
         await made.start()
         yield made
     finally:
         await made.backend.close()
         await mcp.close_all()
+        await hooks.close_all()
         await made.servers.close_all()
         await gateway.aclose()
         await database.close()

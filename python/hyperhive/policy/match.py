@@ -1,0 +1,74 @@
+"""Whether a rule's pattern matches the words of a command: surely (for what allows), or possibly (for what denies).
+
+A pattern's words stand for the command's, one by one. A last word `*` is any number of further words, also none; a `*`
+inside of a word is any text in that word, a `*` alone in the middle one word. `*` alone is every command.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+
+from hyperhive.policy.words import Word
+
+ANY = "*"
+
+
+@lru_cache(maxsize=4096)
+def tokens(pattern: str) -> tuple[str, ...]:
+    """The words of a pattern; `git:*` is an older way to write `git *`."""
+    if pattern.endswith(":*") and " " not in pattern:
+        pattern = f"{pattern[:-2]} *"
+    return tuple(pattern.split())
+
+
+def matches(pattern: str, words: Sequence[Word]) -> bool:
+    """Whether the pattern matches whatever the expansions in the words give."""
+    wanted = tokens(pattern)
+    if not wanted:
+        return False
+    if wanted[-1] == ANY:
+        head = wanted[:-1]
+        return len(words) >= len(head) and all(map(_surely, head, words))
+    return len(words) == len(wanted) and all(map(_surely, wanted, words))
+
+
+def may_match(pattern: str, words: Sequence[Word]) -> bool:
+    """Whether the pattern matches for something that the expansions in the words could give."""
+    wanted = tokens(pattern)
+    return bool(wanted) and _may(wanted, tuple(words))
+
+
+def _surely(token: str, word: Word) -> bool:
+    if word.text is not None:
+        return _regex(token).match(word.text) is not None
+    if not word.one:
+        return False
+    return token == ANY or (token.endswith(ANY) and ANY not in token[:-1] and word.head.startswith(token[:-1]))
+
+
+def _may(wanted: tuple[str, ...], words: tuple[Word, ...]) -> bool:
+    if wanted == (ANY,):
+        return True
+    if not words:
+        return not wanted
+    if not words[0].one and _may(wanted, words[1:]):  # it could be no word at all
+        return True
+    if not wanted:
+        return False
+    if not _possible(wanted[0], words[0]):
+        return False
+    return _may(wanted[1:], words[1:]) or (not words[0].one and _may(wanted[1:], words))
+
+
+def _possible(token: str, word: Word) -> bool:
+    if word.text is not None:
+        return _regex(token).match(word.text) is not None
+    plain = token.partition(ANY)[0]
+    return word.head.startswith(plain) or plain.startswith(word.head)
+
+
+@lru_cache(maxsize=4096)
+def _regex(token: str) -> re.Pattern[str]:
+    return re.compile(".*".join(map(re.escape, token.split(ANY))) + r"\Z", re.DOTALL)

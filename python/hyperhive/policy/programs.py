@@ -1,0 +1,97 @@
+"""The table of what programs do beyond their name (programs.toml): for the hook's verdict and the linter's advice."""
+
+from __future__ import annotations
+
+import functools
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from importlib import resources
+from typing import Any
+
+from hyperhive.policy.words import Word
+
+
+@dataclass(frozen=True)
+class Program:
+    """One entry of the table; its keys are explained there."""
+
+    names: tuple[str, ...]
+    why: str = ""
+    example: str = ""
+    safer: str = ""
+    long: tuple[str, ...] = ()
+    short: str = ""
+    words: tuple[str, ...] = ()
+    starts: tuple[str, ...] = ()
+    old: bool = False
+
+    def named(self, name: str) -> bool:
+        """Whether the entry is about that program, or subcommand (`git grep`)."""
+        return any(fnmatchcase(name, held) for held in self.names)
+
+    @property
+    def narrows(self) -> bool:
+        """Whether a `*` does not give everything."""
+        return bool(self.long or self.short or self.words or self.starts)
+
+    def unsafe(self, word: Word) -> bool:
+        """Whether this argument is, or an expansion could make of it, what a `*` does not give."""
+        text = word.head
+        if word.option and self.narrows:
+            return True
+        if word.whole and (text in self.words or text.startswith(self.starts)):
+            return True
+        if text.startswith("--"):
+            name = text.partition("=")[0]
+            return len(name) > 2 and any(option.startswith(name) for option in self.long)
+        return text.startswith("-") and any(letter in text[1:].partition("=")[0] for letter in self.short)
+
+
+@functools.cache
+def _file() -> dict[str, Any]:
+    return tomllib.loads(resources.files("hyperhive").joinpath("policy/programs.toml").read_text())
+
+
+@functools.cache
+def table() -> tuple[Program, ...]:
+    """The programs. An unknown key is a TypeError: the file is ours."""
+    return tuple(_program(entry) for entry in _file()["program"])
+
+
+def _program(entry: dict[str, Any]) -> Program:
+    values: dict[str, Any] = {key: tuple(held) if isinstance(held, list) else held for key, held in entry.items()}
+    return Program(**values)
+
+
+@functools.cache
+def harmless_variables() -> frozenset[str]:
+    """The variables that a command may set for another one."""
+    return frozenset(_file()["harmless_variables"])
+
+
+@functools.cache
+def git_subcommands() -> frozenset[str]:
+    """git's subcommands that a `*` gives."""
+    return frozenset(_file()["git_subcommands"])
+
+
+@functools.lru_cache(maxsize=512)
+def entries(*names: str) -> tuple[Program, ...]:
+    """The entries about any of these names."""
+    return tuple(entry for entry in table() if any(entry.named(name) for name in names))
+
+
+def unsafe(found: Sequence[Program], arguments: Sequence[Word]) -> int | None:
+    """The index of the first argument that a `*` does not give; None if there is none."""
+    for index, word in enumerate(arguments):
+        if word.text == "--" and not any(entry.words for entry in found):
+            return None
+        if any(entry.unsafe(word) for entry in found):
+            return index
+        if index == 0 and any(entry.old for entry in found) and not word.head.startswith("-"):
+            cluster = Word(f"-{word.head}", word.whole)
+            if any(entry.unsafe(cluster) for entry in found):
+                return index
+    return None
