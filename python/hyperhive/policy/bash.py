@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hyperhive.policy import builtins, git, programs, scripts, wrappers
-from hyperhive.policy.match import ANY, matches, may_match, tokens
+from hyperhive.policy.match import ANY, is_exact, matches, may_match, tokens
 from hyperhive.policy.places import WORK, Places
 from hyperhive.policy.shell import parse
 from hyperhive.policy.tree import Assignment, NotUnderstood, Script, Simple
 from hyperhive.policy.variables import may_set
-from hyperhive.policy.words import Word
+from hyperhive.policy.words import ANYTHING, Word
 from hyperhive.settings import Settings
 
 MAX_NESTED = 4
@@ -129,7 +129,7 @@ class _Judge:
         base = (replace(words[0], head=words[0].head.rpartition("/")[2]), *words[1:])
         forms = [words, base]
         if base[0].head == "git":
-            forms.append(git.bare(base))
+            forms.append((base[0], ANYTHING) if git.may_be_any(base) else git.bare(base))
         return next((rule for rule in self._deny for form in forms if may_match(rule, form)), None)
 
     def _spelled(self, simple: Simple) -> str | None:
@@ -149,20 +149,27 @@ class _Judge:
 
     async def _unwrapped(self, words: Sequence[Word], shown: str) -> None:
         name = words[0].head
-        if name == "cd" and not self._all:
+        if (rule := self._exact(words)) is not None:
+            self._add(shown, f'bash.allow "{rule}"', rule, allowed=True)
+        elif name == "cd" and not self._all:
             self._say(shown, self._places.change(words[1:]))
         elif builtins.knows(name):
             self._say(shown, builtins.doubt(words))
-        elif name in wrappers.NAMES:
-            if (inner := wrappers.inside(words)) is not None:
-                await self._command(inner)
-        elif name in wrappers.SHELLS and (script := wrappers.shell_script(words)) and not self._rule(words)[0]:
+        elif wrappers.looks_up(words):
+            self._say(shown, None)
+        elif name in wrappers.NAMES and (inner := wrappers.inside(words)) is not None:
+            await self._command(inner)
+        elif (script := wrappers.shell_script(words)) and (self._all or self._rule(words)[0] is None):
             await self._nest(script)
         else:
             self._by_rule(words, shown)
             if name.rpartition("/")[2] == "find":
                 for command in wrappers.find_commands(words):
                     await self._command(command)
+
+    def _exact(self, words: Sequence[Word]) -> str | None:
+        """The rule that is this command, written out: then it is what the operator has seen, whatever it runs."""
+        return next((rule for rule in self._allow if is_exact(rule) and matches(rule, words)), None)
 
     async def _nest(self, script: Word) -> None:
         self._nested += 1
@@ -213,7 +220,7 @@ def _doubt(rule: str, words: Sequence[Word], start: int) -> str | None:
         if not _is_spelled(spelled, words, first + at):
             return _WHY_UNSAFE[rest[at].option].format(rest[at])
         at += 1
-    return _script_doubt(name, rest, spelled)
+    return _script_doubt(name, rest)
 
 
 def _is_spelled(spelled: Sequence[str], words: Sequence[Word], index: int) -> bool:
@@ -221,9 +228,7 @@ def _is_spelled(spelled: Sequence[str], words: Sequence[Word], index: int) -> bo
     return index < len(spelled) and ANY not in spelled[index] and spelled[index] == words[index].text
 
 
-def _script_doubt(name: str, arguments: Sequence[Word], spelled: Sequence[str]) -> str | None:
-    if ANY not in "".join(spelled):
-        return None
+def _script_doubt(name: str, arguments: Sequence[Word]) -> str | None:
     if name in ("sed", "gsed"):
         return scripts.sed_doubt(arguments)
     if name.endswith("awk"):

@@ -40,6 +40,13 @@ def bare(words: Sequence[Word]) -> tuple[Word, ...]:
     return (words[0], *words[subcommand(words) :])
 
 
+def may_be_any(words: Sequence[Word]) -> bool:
+    """Whether the subcommand could be another one than is written: an alias, given here or by the repository."""
+    at = subcommand(words)
+    given = any(word.text is None or word.head[:2] == "-c" or word.head.startswith("--config") for word in words[1:at])
+    return given or (at < len(words) and words[at].text not in git_subcommands())
+
+
 def doubt(words: Sequence[Word]) -> tuple[int, str] | None:
     """The index of a word that a `*` does not give, and why: a global option, an alias, a change of the settings."""
     at = subcommand(words)

@@ -7,6 +7,7 @@ inside of a word is any text in that word, a `*` alone in the middle one word. `
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -17,10 +18,13 @@ ANY = "*"
 
 @lru_cache(maxsize=4096)
 def tokens(pattern: str) -> tuple[str, ...]:
-    """The words of a pattern; `git:*` is an older way to write `git *`."""
+    """The words of a pattern, without their quotes; `git:*` is an older way to write `git *`."""
     if pattern.endswith(":*") and " " not in pattern:
         pattern = f"{pattern[:-2]} *"
-    return tuple(pattern.split())
+    try:
+        return tuple(shlex.split(pattern))
+    except ValueError:  # a lone quote is a character like others
+        return tuple(pattern.split())
 
 
 def matches(pattern: str, words: Sequence[Word]) -> bool:
@@ -32,6 +36,11 @@ def matches(pattern: str, words: Sequence[Word]) -> bool:
         head = wanted[:-1]
         return len(words) >= len(head) and all(map(_surely, head, words))
     return len(words) == len(wanted) and all(map(_surely, wanted, words))
+
+
+def is_exact(pattern: str) -> bool:
+    """Whether the pattern is one whole command."""
+    return not any(ANY in token for token in tokens(pattern))
 
 
 def may_match(pattern: str, words: Sequence[Word]) -> bool:

@@ -25,6 +25,7 @@ class Program:
     short: str = ""
     words: tuple[str, ...] = ()
     starts: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
     old: bool = False
 
     def named(self, name: str) -> bool:
@@ -35,6 +36,15 @@ class Program:
     def narrows(self) -> bool:
         """Whether a `*` does not give everything."""
         return bool(self.long or self.short or self.words or self.starts)
+
+    def takes_next(self, word: Word) -> bool:
+        """Whether the word after this one is its value (long options may be abbreviated, short ones clustered)."""
+        text = word.text or ""
+        if text.startswith("--"):
+            return len(text) > 2 and any(value.startswith(text) for value in self.values)
+        letters = {value[1] for value in self.values if len(value) == 2}
+        first = next((index for index, letter in enumerate(text) if index and letter in letters), 0)
+        return text.startswith("-") and first > 0 and first == len(text) - 1
 
     def unsafe(self, word: Word) -> bool:
         """Whether this argument is, or an expansion could make of it, what a `*` does not give."""
@@ -85,13 +95,20 @@ def entries(*names: str) -> tuple[Program, ...]:
 
 def unsafe(found: Sequence[Program], arguments: Sequence[Word]) -> int | None:
     """The index of the first argument that a `*` does not give; None if there is none."""
+    value = False
     for index, word in enumerate(arguments):
+        if value and word.one:
+            value = False
+            continue
         if word.text == "--" and not any(entry.words for entry in found):
             return None
-        if any(entry.unsafe(word) for entry in found):
+        if any(entry.unsafe(word) for entry in found) or (index == 0 and _old_unsafe(found, word)):
             return index
-        if index == 0 and any(entry.old for entry in found) and not word.head.startswith("-"):
-            cluster = Word(f"-{word.head}", word.whole)
-            if any(entry.unsafe(cluster) for entry in found):
-                return index
+        value = any(entry.takes_next(word) for entry in found)
     return None
+
+
+def _old_unsafe(found: Sequence[Program], word: Word) -> bool:
+    """tar's first word may be options without their dash."""
+    cluster = Word(f"-{word.head}", word.whole)
+    return not word.head.startswith("-") and any(entry.old and entry.unsafe(cluster) for entry in found)

@@ -10,7 +10,7 @@ from hyperhive.policy.tree import NotUnderstood, Simple
 from hyperhive.policy.variables import may_set
 from hyperhive.policy.words import ANYTHING, Word
 
-SHELLS = frozenset({"sh", "bash", "dash"})
+_SHELLS = frozenset({"sh", "bash", "dash"})
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)\Z", re.DOTALL)
 _FIND_RUNS = frozenset({"-exec", "-execdir", "-ok", "-okdir"})
 _FIND_ENDS = frozenset({";", "+"})
@@ -49,22 +49,30 @@ NAMES = frozenset({*_WRAPPERS, "env", "xargs"})
 
 
 def inside(words: Sequence[Word]) -> Simple | None:
-    """The command that a wrapper runs; None if it runs none. Raises NotUnderstood."""
+    """The command that a wrapper runs; None if it runs none (`env`). Raises NotUnderstood."""
     name, arguments = words[0].head, words[1:]
     if name == "env":
         return _env(arguments)
     if name == "xargs":
         return _xargs(arguments)
-    if name == "command" and arguments and arguments[0].text in ("-v", "-V"):
-        return None
     if name == "nice" and arguments and re.match(r"-[0-9]+\Z", arguments[0].head):
         arguments = arguments[1:]
     rest = _after_options(name, _WRAPPERS[name], arguments)
     return Simple(tuple(rest)) if rest else None
 
 
+def looks_up(words: Sequence[Word]) -> bool:
+    """Whether it is `command -v NAME`, which only says where a command is."""
+    return words[0].head == "command" and len(words) > 1 and words[1].text in ("-v", "-V")
+
+
 def shell_script(words: Sequence[Word]) -> Word | None:
-    """The script of `sh -c SCRIPT …`; None if it is called in another way."""
+    """The script of `sh -c SCRIPT …` or `eval SCRIPT …`; None if it is another command, or called in another way."""
+    if words[0].head == "eval":
+        whole = all(word.whole for word in words)
+        return Word(" ".join(word.head for word in words[1:]), whole=whole)
+    if words[0].head not in _SHELLS:
+        return None
     for index, word in enumerate(words[1:-1], 1):
         if word.text is None or not re.match(r"-[eux]*c?[eux]*\Z", word.text) or word.text == "-":
             return None

@@ -70,6 +70,7 @@ class Rig:
         self.servers = Servers()
         self.crashes: list[Crash] = []
         self.decisions: list[tuple[str, Decision]] = []
+        self.judged_by: dict[str, Settings] = {}
         self.model_port = 0
         self.harness_pid = 0
         self.backend = LocalBackend(
@@ -78,7 +79,7 @@ class Rig:
 
     async def decide(self, agent: str, command: str, cwd: str) -> Decision:
         """hyperhive.api.hook.Guard."""
-        decision = await decide(command, self.settings, cwd=cwd)
+        decision = await decide(command, self.judged_by.get(command, self.settings), cwd=cwd)
         self.decisions.append((command, decision))
         return decision
 
