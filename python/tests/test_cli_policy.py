@@ -73,3 +73,29 @@ def test_a_file_that_is_no_settings_object_says_why(cli: Cli, tmp_path: Path, co
 
 def test_agents_and_a_file_together_are_refused(cli: Cli) -> None:
     assert cli("policy", "lint", "worker", "--settings", "x").code == 1
+
+
+VERDICTS = [
+    {"command": "git status", "allowed": True, "rule": "git *", "why": 'bash.allow "git *"'},
+    {"command": "rm -rf \x1b[2Jx", "allowed": False, "rule": None, "why": "no rule of bash.allow matches it"},
+]
+
+
+def test_a_command_is_explained_by_each_simple_command_in_it(cli: Cli) -> None:
+    decision = {"allowed": False, "reason": "`rm -rf x`: no rule of bash.allow matches it", "verdicts": VERDICTS}
+    cli.core.answer("POST /v1/agents/worker/explain", decision)
+    done = cli("policy", "explain", "worker", "git status && rm -rf x")
+    assert done.code == 1
+    first, second, last = done.out.splitlines()
+    assert first == 'allowed  git status  (bash.allow "git *")'
+    assert second.startswith("denied   rm -rf") and "\x1b" not in second
+    assert last == "denied: `rm -rf x`: no rule of bash.allow matches it"
+    assert cli.core.asked("POST /v1/agents/worker/explain") == [{"command": "git status && rm -rf x"}]
+
+
+def test_an_allowed_command_exits_with_0_and_json_is_the_whole_decision(cli: Cli) -> None:
+    decision = {"allowed": True, "reason": "every command in it is allowed", "verdicts": VERDICTS[:1]}
+    cli.core.answer("POST /v1/agents/worker/explain", decision)
+    assert cli("policy", "explain", "worker", "git status", "--cwd", "/tmp").code == 0
+    assert json.loads(cli("policy", "explain", "worker", "git status", "--json").out) == decision
+    assert cli.core.asked("POST /v1/agents/worker/explain")[0] == {"command": "git status", "cwd": "/tmp"}

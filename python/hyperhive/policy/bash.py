@@ -208,8 +208,9 @@ def _doubt(rule: str, words: Sequence[Word], start: int) -> str | None:
     first = start + 1
     names = [name]
     if name == "git":
-        if (found := git.doubt(words[start:])) is not None and not _is_spelled(spelled, words, start + found[0]):
-            return found[1]
+        for index, why in git.doubts(words[start:]):
+            if not _is_spelled(spelled, words, start + index):
+                return why
         first = start + git.subcommand(words[start:]) + 1
         names += [f"git {word}" for word in words[first - 1 : first]]
     rest = words[first:]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from hyperhive.policy.programs import git_subcommands
 from hyperhive.policy.words import Word
@@ -47,19 +47,19 @@ def may_be_any(words: Sequence[Word]) -> bool:
     return given or (at < len(words) and words[at].text not in git_subcommands())
 
 
-def doubt(words: Sequence[Word]) -> tuple[int, str] | None:
-    """The index of a word that a `*` does not give, and why: a global option, an alias, a change of the settings."""
+def doubts(words: Sequence[Word]) -> Iterator[tuple[int, str]]:
+    """The words that a `*` does not give, and why: global options, what may be an alias, changes of the settings."""
     at = subcommand(words)
     for index, word in enumerate(words[1:at], 1):
-        if word.head.startswith("-") and word.text not in (*PLAIN, "--version", "--help", "-C"):
-            return index, f"{word} can make git run any program"
-        if words[index - 1].text == "-C" and _leaves(word):
-            return index, f"-C {word} could be another repository, whose settings run programs"
+        if words[index - 1].text == "-C":
+            if _leaves(word):
+                yield index, f"-C {word} could be another repository, whose settings run programs"
+        elif word.head.startswith("-") and word.text not in (*PLAIN, "--version", "--help", "-C"):
+            yield index, f"{word} can make git run any program"
     if at < len(words) and words[at].text not in git_subcommands():
-        return at, f"{words[at]} is no subcommand of git that is known to run no other program"
+        yield at, f"{words[at]} is no subcommand of git that is known to run no other program"
     if at < len(words) and words[at].text == "config" and not _reads(words[at + 1 :]):
-        return at, "it changes git's settings, which can run any program"
-    return None
+        yield at, "it changes git's settings, which can run any program"
 
 
 def _leaves(word: Word) -> bool:

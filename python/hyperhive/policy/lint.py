@@ -1,97 +1,95 @@
-"""Advice on Bash patterns that allow more than they say. Advice only: the ceilings are what holds.
-
-The table is a first, small one; what each pattern lets through was tried on Claude Code itself.
+"""Advice on Bash patterns that allow more than they say: by the table of programs (programs.toml). Advice only: the
+ceilings are what holds.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
+from hyperhive.policy import git, programs
+from hyperhive.policy.match import ANY, tokens
+from hyperhive.policy.words import Word
 from hyperhive.settings import Settings
+
+WRITING_TOOLS = frozenset({"Write", "Edit"})
 
 
 @dataclass(frozen=True)
-class Rule:
-    """A kind of pattern that is doubtful: what it looks like, why, and what would be safer."""
+class Finding:
+    """One doubtful pattern: why, a command that shows it, and what would be safer."""
 
-    pattern: re.Pattern[str]
+    pattern: str
     why: str
+    example: str
     safer: str
 
-
-def _program(*names: str) -> re.Pattern[str]:
-    """Patterns that give these programs free arguments: `git *`, `git*`, `/usr/bin/git *`."""
-    return re.compile(rf"(?:\S*/)?(?:{'|'.join(names)})\s?\*")
-
-
-RULES = (
-    Rule(re.compile(r"\*"), "it allows every command", "list the commands that the agent needs"),
-    Rule(
-        _program(
-            "(?:ba|da)?sh", "zsh", "python[0-9.]*", "perl", "ruby", "node", "deno", "bun", "php", "lua", "nix-shell"
-        ),
-        "it is an interpreter and runs any program",
-        "allow the one script it is for, with its full path",
-    ),
-    Rule(
-        _program("env", "xargs", "sudo", "doas", "nohup", "timeout", "nice", "setsid", "watch", "ssh", "eval", "exec"),
-        "it runs any other command",
-        "allow that other command by itself",
-    ),
-    Rule(
-        re.compile(r"(?:\S*/)?git\s?\*|(?:\S*/)?git -C \S+ \*"),
-        "git runs any program (`git -c alias.x='!command' x`)",
-        "allow single subcommands: `git add *`, `git commit *`",
-    ),
-    Rule(
-        re.compile(r"git(?: -C \S+)? (?:log|diff|show) \*"),
-        "`--output=FILE` writes any file",
-        "allow it without free arguments: `git log`, `git diff`",
-    ),
-    Rule(
-        re.compile(r"git(?: -C \S+)? (?:grep|fetch|push|pull|clone|config|rebase|submodule|bisect) \*"),
-        "an option of it runs any program (`--upload-pack=`, `-O`, `--exec`)",
-        "allow it with its exact arguments",
-    ),
-    Rule(
-        _program("find", "fd"),
-        "`-exec` runs any program and `-delete` deletes",
-        "use the Glob tool",
-    ),
-    Rule(
-        _program("sed", "g?awk", "mawk", "vim?", "less", "man", "tar", "rsync", "zip", "dd"),
-        "an option or its own language runs any program or writes any file",
-        "use the Read, Grep and Edit tools, or exact arguments",
-    ),
-    Rule(
-        _program("make", "just", "npm", "npx", "yarn", "pip3?", "cargo", "go", "nix", "nix-build", "docker", "podman"),
-        "it runs what a file or an option of the call says",
-        "allow single targets: `make test`",
-    ),
-    Rule(
-        _program("curl", "wget", "nc", "socat", "scp"),
-        "it sends what the agent can read to any host that it may reach",
-        "use network.allow, and exact URLs",
-    ),
-    Rule(
-        re.compile(r"\*.+"),
-        "a leading * puts any command in front (`./anything --version`)",
-        "begin the pattern with the program",
-    ),
-)
+    def __str__(self) -> str:
+        return f'bash.allow "{self.pattern}": {self.why} (`{self.example}`); {self.safer}'
 
 
 def lint(settings: Settings) -> list[str]:
-    """One sentence for each doubtful rule of an agent: the rule, why, and what would be safer."""
-    found = [sentence for pattern in settings.bash.allow if (sentence := _judge(pattern))]
-    if "Bash" in settings.tools.allow and "Bash" not in settings.tools.deny:
-        found.append('tools.allow "Bash": it allows every command; leave it out and list commands in bash.allow')
-    return found
+    """One sentence for each doubtful rule of an agent: the rule, why, an example, and what would be safer."""
+    return [str(finding) for finding in findings(settings)]
 
 
-def _judge(pattern: str) -> str | None:
-    for rule in RULES:
-        if rule.pattern.fullmatch(pattern):
-            return f'bash.allow "{pattern}": {rule.why}; {rule.safer}'
+def findings(settings: Settings) -> list[Finding]:
+    """At most one for each pattern of bash.allow, in their order."""
+    writes = bool(WRITING_TOOLS & (set(settings.tools.allow) - set(settings.tools.deny)))
+    judged = (_judge(pattern, writes=writes) for pattern in settings.bash.allow)
+    return [finding for finding in judged if finding is not None]
+
+
+def _judge(pattern: str, *, writes: bool) -> Finding | None:
+    words = tokens(pattern)
+    if words == (ANY,):
+        return Finding(pattern, "it allows every command", "./anything", "list the commands that the agent needs")
+    if not words:
+        return None
+    if ANY in words[0]:
+        why = "a * in the program's name puts other programs there, also the agent's own"
+        return Finding(pattern, why, words[0].replace(ANY, "./anything"), "begin the pattern with the program")
+    name = words[0].rpartition("/")[2]
+    return _spelled(pattern, name, words) or _free(pattern, name, words) or _own(pattern, name, words, writes=writes)
+
+
+def _free(pattern: str, name: str, words: tuple[str, ...]) -> Finding | None:
+    """A program that can do anything, with free arguments."""
+    after = words[git.subcommand([Word(word) for word in words]) :] if name == "git" else words[1:]
+    if not after or not after[0].startswith(ANY):
+        return None
+    entry = next((entry for entry in programs.entries(name) if entry.why), None)
+    return None if entry is None else Finding(pattern, entry.why, entry.example, entry.safer)
+
+
+def _spelled(pattern: str, name: str, words: tuple[str, ...]) -> Finding | None:
+    """An option that runs programs or writes files, which a `*` would not give."""
+    if ANY not in words[-1]:
+        return None  # a whole command is what the operator has seen
+    arguments = [Word(word) for word in words[1:] if ANY not in word]
+    names = [name, f"{name} {words[1]}"] if name == "git" and len(words) > 1 else [name]
+    index = programs.unsafe(programs.entries(*names), arguments)
+    if index is None:
+        return _doubtful_git(pattern, words) if name == "git" else None
+    why = f"it spells {arguments[index]} out, which runs programs or writes files"
+    return Finding(pattern, why, pattern.replace(ANY, "…"), "leave it to a plain *, or allow the exact command")
+
+
+def _doubtful_git(pattern: str, words: tuple[str, ...]) -> Finding | None:
+    written = [Word(word) for word in words if ANY not in word]
+    for _, why in git.doubts(written):
+        return Finding(pattern, why, pattern.replace(ANY, "…"), "allow the exact command")
     return None
+
+
+def _own(pattern: str, name: str, words: tuple[str, ...], *, writes: bool) -> Finding | None:
+    """Something that the agent can write itself, and then run."""
+    entry = next((entry for entry in programs.entries(name) if entry.files), None)
+    files = words[0] if _is_own(words[0]) else entry.files if entry else ""
+    if not writes or not files:
+        return None
+    why = f"it runs what {files} says, which the agent may write itself"
+    return Finding(pattern, why, f"echo ./anything > {files.split(' ')[0]}", "take Write and Edit away, or accept it")
+
+
+def _is_own(program: str) -> bool:
+    return "/" in program and (not program.startswith("/") or program.startswith(("/state/", "/tmp/")))  # noqa: S108

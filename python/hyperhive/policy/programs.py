@@ -21,6 +21,7 @@ class Program:
     why: str = ""
     example: str = ""
     safer: str = ""
+    files: str = ""
     long: tuple[str, ...] = ()
     short: str = ""
     words: tuple[str, ...] = ()
