@@ -249,6 +249,10 @@ class Client:
         seconds = None if since is None else int(since)
         return self._list("/v1/audit", "entries", agent=agent, since=seconds, limit=limit)
 
+    def verify_audit(self) -> Json:
+        """`entries`, `head` (a hash) and `broken` (`id`, `what`; None if the log is whole)."""
+        return self._get("/v1/audit/verify")
+
     @contextmanager
     def events(self, *, tick: float | None = None) -> Iterator[Iterator[Event]]:
         """What happens from now on, until the core ends the stream.

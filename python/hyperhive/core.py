@@ -38,7 +38,7 @@ from hyperhive.hub import Hub
 from hyperhive.lifecycle import Hive
 from hyperhive.permissions import Permissions
 from hyperhive.proposals import Proposals
-from hyperhive.store import agents, usage
+from hyperhive.store import agents, audit, usage
 from hyperhive.store.database import Database
 from hyperhive.store.proposals import State
 
@@ -122,6 +122,8 @@ class Core:
 
     async def start(self) -> None:
         """Start the agents, go on with what was half-way, then let the operator in."""
+        last, head = await self.database.read(audit.head)
+        log.info("audit: %d entries, head %s", last, head or "none")  # what a later tampering must agree with
         await self.backend.open()
         await self.hive.load(self.config.agents)
         await self.proposals.resume()

@@ -9,7 +9,6 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from hyperhive.broker import Broker, BrokerLimits
 from hyperhive.hub import Hub
 from hyperhive.settings import Role
 from hyperhive.store import agents
-from hyperhive.store.database import Database
+from hyperhive.store.database import Database, migrate
 
 DEADLINE = 10.0
 
@@ -27,7 +26,7 @@ DEADLINE = 10.0
 def connection() -> sqlite3.Connection:
     """An empty database in memory, with the schema."""
     made = sqlite3.connect(":memory:", isolation_level=None)
-    made.executescript(resources.files("hyperhive").joinpath("store/schema-1.sql").read_text())
+    migrate(made, 0)
     return made
 
 

@@ -10,7 +10,6 @@ import sqlite3
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from hyperhive.root.main import main
 from hyperhive.root.places import Places
 from hyperhive.settings import Role
 from hyperhive.store import agents, audit, generations, proposals
+from hyperhive.store.database import migrate
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="owners of files are changed: run as root")
 needs_nix = pytest.mark.skipif(shutil.which("nix-store") is None, reason="nix is not installed")
@@ -103,8 +103,7 @@ class Host:
         """Open for the whole test, as the core has it."""
         connection = sqlite3.connect(self.state / "hive.db", isolation_level=None)
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.executescript(resources.files("hyperhive").joinpath("store/schema-1.sql").read_text())
-        connection.execute("PRAGMA user_version = 1")
+        migrate(connection, 0)
         return connection
 
     def core_owns(self, path: Path) -> None:

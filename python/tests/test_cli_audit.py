@@ -55,3 +55,26 @@ def test_a_span_counts_back_from_now(text: str, seconds: int) -> None:
 def test_what_is_no_time_is_refused(text: str) -> None:
     with pytest.raises(BadInput, match="is no time; use 90m"):
         moment(text)
+
+
+def test_a_whole_log_is_said_to_be_whole_with_its_head(cli: Cli) -> None:
+    cli.core.answer("GET /v1/audit/verify", {"entries": 12, "head": "5f2c", "broken": None})
+    done = cli("audit", "--verify")
+    assert (done.code, done.out) == (0, "12 entries, whole; head 5f2c\n")
+
+
+def test_a_broken_log_exits_with_1_and_says_where_and_what_to_do(cli: Cli) -> None:
+    chain = {"entries": 2, "head": "5f2c", "broken": {"id": 3, "what": "it, or the one before it, was changed"}}
+    cli.core.answer("GET /v1/audit/verify", chain)
+    done = cli("audit", "--verify")
+    assert done.code == 1
+    assert done.out.startswith("NOT whole: entry 3: it, or the one before it, was changed. The 2 before it hold.\n")
+    assert "copy of hive.db" in done.out
+    as_json = cli("audit", "--verify", "--json")
+    assert (as_json.code, json.loads(as_json.out)) == (1, chain)
+
+
+def test_the_whole_log_is_verified_or_none(cli: Cli) -> None:
+    done = cli("audit", "--verify", "--agent", "worker")
+    assert done.code == 1
+    assert done.err == "error: --verify is about the whole log; leave --agent and --since out\n"

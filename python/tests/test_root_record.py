@@ -15,6 +15,7 @@ from root_rig import CORE, Host, needs_mounts, running_host
 from hyperhive.errors import BadInput, Forbidden, HyperhiveError, NotFound, Unavailable
 from hyperhive.root.record import is_operator, record
 from hyperhive.settings import Role
+from hyperhive.store.database import VERSION
 
 
 @pytest.fixture
@@ -86,10 +87,12 @@ def test_a_missing_database_is_one_line(host: Host) -> None:
 
 def test_a_newer_or_older_database_is_one_line(host: Host) -> None:
     host.database.execute("PRAGMA user_version = 99")
-    with pytest.raises(BadInput, match=r"of a newer hyperhive \(format 99, this one knows 1\); update hyperhive"):
+    with pytest.raises(
+        BadInput, match=rf"of a newer hyperhive \(format 99, this one knows {VERSION}\); update hyperhive"
+    ):
         _names(host.state)
     host.database.execute("PRAGMA user_version = 0")
-    with pytest.raises(Unavailable, match="has format 0, not 1"):
+    with pytest.raises(Unavailable, match=f"has format 0, not {VERSION}"):
         _names(host.state)
 
 
@@ -102,7 +105,7 @@ def test_what_is_no_database_is_one_line(tmp_path: Path, content: bytes) -> None
 
 def test_tables_that_are_not_the_hives_are_one_line(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "hive.db") as connection:
-        connection.execute("PRAGMA user_version = 1")
+        connection.execute(f"PRAGMA user_version = {VERSION}")
     connection.close()
     with pytest.raises(BadInput, match=r"cannot be read as the hive's database: no such table: agents"):
         _names(tmp_path)

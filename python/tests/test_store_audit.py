@@ -59,3 +59,65 @@ def test_what_was_written_stays(connection: sqlite3.Connection, change: str) -> 
     with pytest.raises(sqlite3.IntegrityError, match="append-only"):
         connection.execute(change)
     assert actions(audit.entries(connection)) == ["agent.stop"]
+
+
+@pytest.fixture
+def chain(connection: sqlite3.Connection) -> sqlite3.Connection:
+    """Five entries, and nothing that guards them from whoever has the file."""
+    for number in range(5):
+        audit.append(connection, "system", f"a{number}", "hive", number=number)
+    connection.executescript("DROP TRIGGER audit_no_update; DROP TRIGGER audit_no_delete;")
+    return connection
+
+
+def test_an_untouched_log_is_whole(chain: sqlite3.Connection) -> None:
+    found = audit.verify(chain)
+    assert (found.entries, found.broken) == (5, None)
+    assert (5, found.head) == audit.head(chain)
+    assert found.view() == {"entries": 5, "head": found.head, "broken": None}
+
+
+def test_an_empty_log_is_whole(connection: sqlite3.Connection) -> None:
+    assert audit.verify(connection) == audit.Chain(0, "", None)
+    assert audit.head(connection) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("tampering", "first", "what"),
+    [
+        ("UPDATE audit SET actor = 'nobody' WHERE id = 3", 3, "was changed"),
+        ("UPDATE audit SET at = at + 0.001 WHERE id = 1", 1, "was changed"),
+        ("UPDATE audit SET detail = '{}' WHERE id = 5", 5, "was changed"),
+        ("UPDATE audit SET hash = (SELECT hash FROM audit WHERE id = 1) WHERE id = 2", 2, "was changed"),
+        ("UPDATE audit SET action = 'x', hash = '' WHERE id = 4", 4, "was changed"),
+        ("DELETE FROM audit WHERE id = 1", 1, "it is gone; the next one is 2"),
+        ("DELETE FROM audit WHERE id = 3", 3, "it is gone; the next one is 4"),
+        ("DELETE FROM audit WHERE id > 3", 4, "the newest after it are gone; there were 5"),
+        ("DELETE FROM audit", 1, "the newest after it are gone; there were 5"),
+        ("DELETE FROM audit WHERE id = 3; UPDATE audit SET id = id - 1 WHERE id > 3", 3, "was changed"),
+        ("INSERT INTO audit SELECT 6, at, actor, 'x', subject, detail, hash FROM audit WHERE id = 5", 6, "was changed"),
+        ("UPDATE audit SET id = 9 WHERE id = 2; UPDATE audit SET id = 2 WHERE id = 3", 2, "was changed"),
+    ],
+)
+def test_tampering_is_found_where_it_begins(chain: sqlite3.Connection, tampering: str, first: int, what: str) -> None:
+    chain.executescript(tampering)
+    broken = audit.verify(chain).broken
+    assert broken is not None and broken.id == first
+    assert what in broken.what
+
+
+def test_what_is_appended_after_a_tampering_does_not_hide_it(chain: sqlite3.Connection) -> None:
+    chain.execute("UPDATE audit SET actor = 'nobody' WHERE id = 3")
+    audit.append(chain, "system", "later", "hive")
+    broken = audit.verify(chain).broken
+    assert broken is not None and broken.id == 3
+
+
+def test_entries_that_were_undone_leave_no_gap(connection: sqlite3.Connection) -> None:
+    audit.append(connection, "system", "a", "hive")
+    connection.execute("BEGIN")
+    audit.append(connection, "system", "undone", "hive")
+    connection.execute("ROLLBACK")
+    audit.append(connection, "system", "b", "hive")
+    assert audit.verify(connection).broken is None
+    assert actions(audit.entries(connection)) == ["a", "b"]

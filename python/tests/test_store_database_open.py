@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import sqlite3
 import subprocess
 import sys
 import tempfile
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -14,7 +17,7 @@ from database_rig import within
 
 from hyperhive.errors import BadInput, Unavailable
 from hyperhive.settings import Role
-from hyperhive.store import agents
+from hyperhive.store import agents, audit
 from hyperhive.store.database import VERSION, Database
 
 
@@ -163,3 +166,24 @@ def test_a_file_without_the_right_to_write_is_explained_when_it_is_opened() -> N
     assert done.stderr == ""
     assert "read-only for this user" in done.stdout or "cannot be opened" in done.stdout, done.stdout
     assert name in done.stdout
+
+
+def test_a_file_of_the_first_format_is_brought_up_to_date_with_its_audit_log(tmp_path: Path) -> None:
+    path = tmp_path / "hive.db"
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.executescript(resources.files("hyperhive").joinpath("store/schema-1.sql").read_text())
+        connection.execute("PRAGMA user_version = 1")
+        for number in range(300):
+            row = (float(number), "operator:ann", "agent.stop", "agent/worker", "{}")
+            connection.execute("INSERT INTO audit (at, actor, action, subject, detail) VALUES (?, ?, ?, ?, ?)", row)
+
+    async def go() -> None:
+        database = await Database.open(path)
+        await database.write(lambda c: audit.append(c, "system", "new", "hive"))
+        found = await database.read_apart(audit.verify)
+        assert (found.entries, found.broken) == (301, None)
+        with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+            await database.write(lambda c: c.execute("UPDATE audit SET actor = 'x'"))
+        await database.close()
+
+    asyncio.run(go())

@@ -180,6 +180,10 @@ class OperatorApi:
         )
         return {"entries": [entry.view() for entry in entries]}
 
+    async def verify_audit(self, request: Request, actor: str) -> dict[str, Any]:
+        """GET /v1/audit/verify: whether the log's chain of hashes is whole."""
+        return (await self._core.database.read_apart(audit.verify)).view()
+
 
 async def events(request: Request) -> Response:
     """GET /v1/events: everything that happens from now on, as server-sent events."""
@@ -224,6 +228,7 @@ def create_operator_app(core: OperatorCore) -> Starlette:
         ("GET", "/v1/dead-letters", api.dead_letters),
         ("POST", "/v1/agents/{name}/explain", api.explain),
         ("GET", "/v1/audit", api.audit),
+        ("GET", "/v1/audit/verify", api.verify_audit),
     ]
     routes = [Route(path, _endpoint(handler, core), methods=[method]) for method, path, handler in table]
     app = Starlette(routes=[*routes, Route("/v1/events", events)], exception_handlers=error_handlers())

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from hyperhive.cli.common import AsJson, ForAgent, Limit, client, group
-from hyperhive.cli.output import ago, print_json, table
+from hyperhive.cli.output import ago, line, print_json, table
 from hyperhive.errors import BadInput
 
 app = group()
@@ -27,15 +27,37 @@ def audit(
         str | None, typer.Option(metavar="WHEN", help="Not before: 90m, 2h, 3d ago, or an ISO 8601 time.")
     ] = None,
     limit: Limit = 50,
+    *,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Check the whole log for tampering instead; exit code 1 if it was.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """The append-only log of who did what."""
+    if verify:
+        if agent is not None or since is not None:
+            raise BadInput("--verify is about the whole log; leave --agent and --since out")
+        _verify(client(ctx).verify_audit(), as_json=as_json)
+        return
     start = None if since is None else moment(since)
     entries = client(ctx).audit(agent=agent, since=start, limit=limit)
     if as_json:
         print_json(entries)
         return
     table(["WHEN", "WHO", "WHAT", "ON", "DETAIL"], map(_row, entries), empty="no entries")
+
+
+def _verify(chain: dict[str, Any], *, as_json: bool) -> None:
+    broken = chain["broken"]
+    if as_json:
+        print_json(chain)
+    elif broken is None:
+        print(f"{chain['entries']} entries, whole; head {chain['head'] or 'none'}")
+    else:
+        print(f"NOT whole: entry {broken['id']}: {line(broken['what'])}. The {chain['entries']} before it hold.")
+        print("Keep a copy of hive.db, and compare with the heads that the core has logged (journalctl -u hive-c0re).")
+    if broken is not None:
+        raise typer.Exit(1)
 
 
 def _row(entry: dict[str, Any]) -> list[object]:

@@ -61,9 +61,8 @@ def explain(
         print_json(decision)
     else:
         for verdict in decision["verdicts"]:
-            print(
-                f"{'allowed' if verdict['allowed'] else 'denied'}  {line(verdict['command'])}  ({line(verdict['why'])})"
-            )
+            said = "allowed" if verdict["allowed"] else "denied"
+            print(f"{said:7}  {line(verdict['command'])}  ({line(verdict['why'])})")
         print("allowed" if decision["allowed"] else f"denied: {line(decision['reason'])}")
     if not decision["allowed"]:
         raise typer.Exit(1)

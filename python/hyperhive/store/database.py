@@ -7,6 +7,7 @@ savepoint of one transaction, commits once (one fsync), and only then resolves t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import sqlite3
 import threading
@@ -17,8 +18,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hyperhive.errors import BadInput, HyperhiveError, Unavailable
+from hyperhive.store import audit
 
-VERSION = 1
+VERSION = 2
+"""Of the file's format: schema-N.sql brings it from N - 1 to N."""
 MAX_GROUP = 500
 WAL_KEPT = 16 * 1024 * 1024
 """Bytes that the write-ahead log's file keeps after a checkpoint; it is larger only while it must be."""
@@ -41,8 +44,9 @@ class _Job:
 class Database:
     """`read` and `write` run functions of the connection in the owning thread, in the order they came."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
+        self._path = path
         self._loop = asyncio.get_running_loop()
         self._closed = False
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
@@ -56,7 +60,7 @@ class Database:
         Raises BadInput (of a newer version, or no database of ours), Unavailable (no directory, no rights, disk full).
         """
         connection = await asyncio.to_thread(_connect, path)
-        return cls(connection)
+        return cls(connection, path)
 
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` in a transaction; it is durable when this returns. What `work` raises undoes it alone.
@@ -68,6 +72,18 @@ class Database:
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work`, which changes nothing, after every write that came before it."""
         return await self._submit(work, write=False)
+
+    async def read_apart(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run long `work`, which changes nothing, on a connection of its own, so that nobody waits for it."""
+
+        def run() -> T:
+            with contextlib.closing(sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True)) as apart:
+                return work(apart)
+
+        try:
+            return await asyncio.to_thread(run)
+        except sqlite3.Error as error:
+            raise _caller_error(error) from error
 
     async def close(self) -> None:
         """Finish what is queued and close the file."""
@@ -204,8 +220,14 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # only takes effect before the first table
     for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", f"journal_size_limit = {WAL_KEPT}"):
         connection.execute(f"PRAGMA {pragma}")
-    if version == 0:
-        schema = resources.files("hyperhive").joinpath("store/schema-1.sql").read_text()
-        connection.executescript(f"BEGIN;\n{schema}\nPRAGMA user_version = {VERSION};\nCOMMIT;")
+    migrate(connection, version)
     connection.execute("BEGIN IMMEDIATE")  # a file that cannot be written is found now, not at the first message
     connection.execute("ROLLBACK")
+
+
+def migrate(connection: sqlite3.Connection, version: int) -> None:
+    """Bring a file from that format to the present one, each step whole or not at all."""
+    connection.create_function("audit_hash", 6, audit.chained())
+    for number in range(version + 1, VERSION + 1):
+        schema = resources.files("hyperhive").joinpath(f"store/schema-{number}.sql").read_text()
+        connection.executescript(f"BEGIN IMMEDIATE;\n{schema}\nPRAGMA user_version = {number};\nCOMMIT;")
