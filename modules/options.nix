@@ -144,6 +144,20 @@ in
         "Edit"
       ];
       network = ceiling "`host:port` pairs" [ "cache.example.org:443" ];
+
+      autoApprove = mkOption {
+        type = types.enum [
+          "never"
+          "narrowing"
+        ];
+        default = "never";
+        example = "narrowing";
+        description = ''
+          Which proposals are applied without asking an operator. With `"narrowing"` those that only take something away
+          from what the agent has now: a command, a tool, a host, a package, time or money. Whatever adds something, or
+          changes a prompt, an identity or the guest's NixOS configuration, is always asked for.
+        '';
+      };
     };
 
     broker = {

@@ -144,6 +144,7 @@ let
     stateDir = "/var/lib/hyperhive";
     runtimeDir = "/run/hyperhive";
     user = "hyperhive";
+    inherit (cfg.policy) autoApprove;
     agents = builtins.mapAttrs (_: agent: { inherit (agent) index; }) nspawn.declared;
     containers = {
       flags = nspawn.flags { nixDaemon = false; };

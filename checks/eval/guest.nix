@@ -6,9 +6,9 @@ let
     guest
     settingsOf
     ;
-  json = text: builtins.fromJSON text;
+  json = text: builtins.fromJSON (builtins.unsafeDiscardStringContext text);
   etc = config: name: json config.environment.etc.${name}.text;
-  cage = config: (builtins.fromJSON (builtins.unsafeDiscardStringContext config.environment.etc."hyperhive/harness.json".text)).cage.argv;
+  cage = config: (etc config "hyperhive/harness.json").cage.argv;
   manager = guest (settingsOf ''
     name = "boss"
     role = "manager"
@@ -59,7 +59,7 @@ in
   };
 
   "managed settings deny what the agent is denied" = {
-    expr = etc worker "claude-code/managed-settings.json";
+    expr = builtins.removeAttrs (etc worker "claude-code/managed-settings.json") [ "hooks" ];
     expected = {
       permissions = {
         deny = [
@@ -70,6 +70,25 @@ in
       };
       allowManagedHooksOnly = true;
       allowManagedPermissionRulesOnly = true;
+    };
+  };
+
+  "Claude Code asks before each command, and takes a hook that does not start for a no" = {
+    expr =
+      let
+        inherit (etc worker "claude-code/managed-settings.json") hooks;
+        asked = builtins.head hooks.PreToolUse;
+        hook = builtins.head asked.hooks;
+      in
+      {
+        inherit (asked) matcher;
+        inherit (hook) type;
+        fails = builtins.match "sh /nix/store/[^ ]*/libexec/hyperhive/hook\\.sh \\|\\| exit 2" hook.command != null;
+      };
+    expected = {
+      matcher = "Bash";
+      type = "command";
+      fails = true;
     };
   };
 

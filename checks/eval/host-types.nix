@@ -9,6 +9,7 @@ let
       "haiku"
       [ 3 ]
     ];
+    "policy.autoApprove" = [ "always" ];
     "broker.maxPending" = [ 0 ];
     "dashboard.port" = [ 65536 ];
     operators = [

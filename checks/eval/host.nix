@@ -50,6 +50,7 @@ in
         bash = null;
         tools = null;
         network = null;
+        autoApprove = "never";
       };
       broker = {
         maxPending = 1000;

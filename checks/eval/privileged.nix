@@ -183,6 +183,7 @@ in
       stateDir = "/var/lib/hyperhive";
       runtimeDir = "/run/hyperhive";
       user = "hyperhive";
+      autoApprove = "never";
       agents.worker.index = 7;
       agents.manager.index = 0;
     };

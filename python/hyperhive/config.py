@@ -21,6 +21,13 @@ class BackendKind(StrEnum):
     NIXOS = "nixos"
 
 
+class AutoApprove(StrEnum):
+    """Which proposals are approved without asking anybody."""
+
+    NEVER = "never"
+    NARROWING = "narrowing"
+
+
 @dataclass(frozen=True)
 class DeclaredAgent:
     """An agent that the host's configuration names; `defaults` are below its agent.nix."""
@@ -36,7 +43,8 @@ class CoreConfig:
     """The core's whole configuration. Times are in seconds.
 
     `health` is how long an applied generation may take to its first heartbeat, `drain` how long a running turn may
-    go on when its agent is to stop; `key_file` holds the model API's key, read again at each request.
+    go on when its agent is to stop; `key_file` holds the model API's key, read again at each request; `auto_approve`
+    lets pure narrowings through without asking.
     """
 
     state_dir: Path
@@ -46,6 +54,7 @@ class CoreConfig:
     key_file: Path | None = None
     operators: tuple[str, ...] = ()
     policy: Ceilings = field(default_factory=Ceilings)
+    auto_approve: bool = False
     broker: BrokerLimits = field(default_factory=BrokerLimits)
     agents: tuple[DeclaredAgent, ...] = ()
     claude: str = "claude"
@@ -74,7 +83,8 @@ class CoreConfig:
         """Build from core.json's object; raises KeyError, TypeError or ValueError where it is malformed."""
         api = value["modelApi"]
         broker = value.get("broker", {})
-        policy = value.get("policy", {})
+        policy = dict(value.get("policy", {}))
+        auto_approve = AutoApprove(policy.pop("autoApprove", AutoApprove.NEVER))
         return cls(
             state_dir=Path(value["stateDir"]),
             runtime_dir=Path(value["runtimeDir"]),
@@ -83,6 +93,7 @@ class CoreConfig:
             key_file=Path(api["keyFile"]) if api.get("keyFile") else None,
             operators=tuple(value.get("operators", ())),
             policy=Ceilings(**{name: None if held is None else tuple(held) for name, held in policy.items()}),
+            auto_approve=auto_approve is AutoApprove.NARROWING,
             broker=BrokerLimits(
                 max_pending=broker.get("maxPending", BrokerLimits.max_pending),
                 retention_days=broker.get("retention", BrokerLimits.retention_days),

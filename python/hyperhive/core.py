@@ -88,6 +88,7 @@ class Core:
             hub=self.hub,
             generations=generations,
             policy=config.policy,
+            auto_approve=config.auto_approve,
             spawn=self.spawn,
             lock=self.hive.lock,
         )

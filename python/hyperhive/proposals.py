@@ -21,7 +21,7 @@ from hyperhive.flakes.repository import short
 from hyperhive.generations import Generations
 from hyperhive.hub import Hub
 from hyperhive.policy.ceilings import Ceilings, violations
-from hyperhive.policy.delta import delta
+from hyperhive.policy.delta import delta, from_json, is_pure_narrowing
 from hyperhive.policy.lint import lint
 from hyperhive.settings import Role, Settings
 from hyperhive.store import agents, audit
@@ -34,6 +34,8 @@ from hyperhive.store.proposals import APPLYING, OPEN, Proposal, State
 log = logging.getLogger(__name__)
 
 MAX_REASON = 4000
+BY_POLICY = "policy:narrowing"
+"""Who approved, where `services.hyperhive.policy.autoApprove` let a pure narrowing through."""
 TOLD = frozenset({State.REJECTED, State.DENIED, State.APPLIED, State.FAILED})
 """The ends that requester, manager and operator are told of by mail."""
 
@@ -59,6 +61,7 @@ class Proposals:
         hub: Hub,
         generations: Generations,
         policy: Ceilings,
+        auto_approve: bool,
         spawn: Spawn,
         lock: Callable[[str], asyncio.Lock],
     ) -> None:
@@ -67,6 +70,7 @@ class Proposals:
         self._hub = hub
         self._generations = generations
         self._policy = policy
+        self._auto_approve = auto_approve
         self._spawn = spawn
         self._lock = lock
 
@@ -156,9 +160,13 @@ class Proposals:
                 fresh = rows.get(connection, proposal)
                 if fresh.state is not State.REQUESTED:  # superseded or withdrawn meanwhile
                     return _Step(fresh, [])
-                return self._step(connection, fresh, state, "system", **changes)
+                step = self._step(connection, fresh, state, "system", **changes)
+                if self._auto_approve and _needs_nobody(step.row):
+                    return self._step(connection, step.row, State.APPROVED, BY_POLICY, decided_by=BY_POLICY)
+                return step
 
-            await self._write(store)
+            if (await self._write(store)).state is State.APPROVED:
+                self._spawn(self._apply(proposal))
 
     async def _judge(self, row: Proposal) -> dict[str, Any]:
         """Fetch, evaluate and compare: the columns of a checked proposal. Raises HyperhiveError: the reason."""
@@ -262,6 +270,12 @@ def _in_state(row: Proposal, *states: State) -> Proposal:
     if row.state not in states:
         raise Conflict(f"proposal {row.id} is {row.state}; this needs one that is {' or '.join(states)}")
     return row
+
+
+def _needs_nobody(row: Proposal) -> bool:
+    """Whether a checked proposal only takes from what its agent has now."""
+    checked = row.state is State.CHECKED and row.delta is not None and bool(row.base_generation)
+    return checked and is_pure_narrowing(map(from_json, row.delta or ()))
 
 
 def _same_settings(row: Proposal, built: Settings) -> None:

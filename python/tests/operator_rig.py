@@ -182,8 +182,8 @@ def proposal_view(number: int = 3, state: str = "checked", **changes: Any) -> di
         "base_generation": 1,
         "settings": {},
         "delta": [
-            _change("bash", "gain", "may now run: gzip *"),
-            _change("model", "change", "model haiku → sonnet"),
+            _change("bash", "widening", "may now run: gzip *"),
+            _change("model", "neutral", "model haiku → sonnet"),
         ],
         "lint": ["git * can run any program"],
         "diff": '--- a/agent.nix\n+++ b/agent.nix\n+    "gzip *"\n',
@@ -198,8 +198,8 @@ def proposal_view(number: int = 3, state: str = "checked", **changes: Any) -> di
     return {**view, **changes}
 
 
-def _change(area: str, kind: str, text: str) -> dict[str, Any]:
-    return {"area": area, "kind": kind, "text": text, "before": None, "after": None, "weight": 1}
+def _change(area: str, direction: str, text: str) -> dict[str, Any]:
+    return {"area": area, "direction": direction, "text": text, "before": None, "after": None, "weight": 1}
 
 
 def message_view(number: int = 7, body: str = "the report is ready", **changes: Any) -> dict[str, Any]:

@@ -79,6 +79,11 @@ class Host:
         self.database = self._database()
         self.core_owns(self.state)
 
+    def configure(self, **changes: object) -> None:
+        """Change root.json."""
+        value = json.loads(self.places.config.read_text())
+        self.places.config.write_text(json.dumps({**value, **changes}))
+
     def declare(self, declared: dict[str, int], **containers: Any) -> None:
         """Write root.json."""
         value = {

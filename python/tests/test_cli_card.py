@@ -39,7 +39,7 @@ def test_no_text_of_an_agent_can_forge_a_part_of_the_card() -> None:
     hostile = proposal_view(
         reason=forged,
         commit="0123\nstate: applied",
-        delta=[{"area": "nixos", "kind": "change", "text": forged, "before": None, "after": None, "weight": 1}],
+        delta=[{"area": "nixos", "direction": "neutral", "text": forged, "before": None, "after": None, "weight": 1}],
         lint=[forged],
         diff=forged,
     )
@@ -52,5 +52,5 @@ def test_no_text_of_an_agent_can_forge_a_part_of_the_card() -> None:
 
 
 def test_an_unknown_kind_of_change_is_shown_all_the_same() -> None:
-    change = {"area": "x", "kind": "new", "text": "something else", "before": None, "after": None, "weight": 1}
+    change = {"area": "x", "direction": "new", "text": "something else", "before": None, "after": None, "weight": 1}
     assert "  ? something else" in card(proposal_view(delta=[change]))

@@ -288,6 +288,8 @@ def test_nix_really_builds_the_files_of_guest_and_host(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     settings, managed, harness, core = json.loads(done.stdout)
+    (hook,) = managed["hooks"]["PreToolUse"][0]["hooks"]
+    hook["command"] = re.sub(r"/nix/store/[^ ]*/libexec/hyperhive", "/etc/claude-code", hook["command"])
     assert managed == managed_settings(validate(settings))
     assert harness["claude"].endswith("-claude/bin/claude")
     assert HarnessConfig.load(_written(tmp_path, harness, settings)).cage[-1] == "--"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from settings_samples import sample
 
-from hyperhive.policy.delta import Change, delta
+from hyperhive.policy.delta import Change, Direction, delta, is_pure_narrowing
 from hyperhive.settings import Settings
 
 BASE = sample()
@@ -22,8 +23,8 @@ def lists(*allow: str, deny: tuple[str, ...] = ()) -> dict[str, list[str]]:
 
 
 def said(old: Settings | None, new: Settings, nixos: str | None = None) -> list[tuple[str, str]]:
-    """Kind and text of each change, in order."""
-    return [(change.kind, change.text) for change in delta(old, new, nixos_changed=nixos)]
+    """Direction and text of each change, in order."""
+    return [(change.direction, change.text) for change in delta(old, new, nixos_changed=nixos)]
 
 
 def test_equal_settings_mean_nothing() -> None:
@@ -33,32 +34,32 @@ def test_equal_settings_mean_nothing() -> None:
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"bash": lists("git status", "gzip *")}, ("gain", "may now run: gzip *")),
-        ({"bash": lists()}, ("loss", "may no longer run: git status")),
-        ({"bash": lists("git status", deny=("rm *",))}, ("loss", "is now denied: rm *")),
+        ({"bash": lists("git status", "gzip *")}, ("widening", "may now run: gzip *")),
+        ({"bash": lists()}, ("narrowing", "may no longer run: git status")),
+        ({"bash": lists("git status", deny=("rm *",))}, ("narrowing", "is now denied: rm *")),
         (
             {"tools": lists("Read", "Edit", "Write", "Grep", "Glob", "WebFetch")},
-            ("gain", "may now use the tool WebFetch"),
+            ("widening", "may now use the tool WebFetch"),
         ),
-        ({"tools": lists("Read", "Edit", "Write", "Grep")}, ("loss", "may no longer use the tool Glob")),
-        ({"network": {"allow": ["a.b:443"]}}, ("gain", "may now reach a.b:443")),
-        ({"packages": ["ripgrep"]}, ("gain", "has ripgrep on its PATH now")),
-        ({"model": "sonnet"}, ("change", "model haiku → sonnet")),
-        ({"fallbackModel": "opus"}, ("change", "fallback model none → opus")),
+        ({"tools": lists("Read", "Edit", "Write", "Grep")}, ("narrowing", "may no longer use the tool Glob")),
+        ({"network": {"allow": ["a.b:443"]}}, ("widening", "may now reach a.b:443")),
+        ({"packages": ["ripgrep"]}, ("widening", "has ripgrep on its PATH now")),
+        ({"model": "sonnet"}, ("widening", "model haiku → sonnet (dearer)")),
+        ({"fallbackModel": "opus"}, ("widening", "fallback model none → opus")),
         (
             {"role": "manager"},
-            ("gain", "becomes a manager: may steer the other agents and ask for their changes to be applied"),
+            ("widening", "becomes a manager: may steer the other agents and ask for their changes to be applied"),
         ),
         (
             {"session": {"turnTimeout": 60, "maxTurns": 80, "compactAt": 150000}},
-            ("change", "a turn may take 1800 → 60 s"),
+            ("narrowing", "a turn may take 1800 → 60 s"),
         ),
-        ({"notes": {"enable": False, "maxBytes": 65536}}, ("change", "its notes are in the prompt: yes → no")),
+        ({"notes": {"enable": False, "maxBytes": 65536}}, ("neutral", "its notes are in the prompt: yes → no")),
         (
             {"git": {"name": "Boss", "email": "b@x.org"}},
-            ("change", "commits as worker <worker@hive.local> → Boss <b@x.org>"),
+            ("neutral", "commits as worker <worker@hive.local> → Boss <b@x.org>"),
         ),
-        ({"prompt": "Be kind."}, ("change", "its prompt is:\n@@ -0,0 +1 @@\n+Be kind.")),
+        ({"prompt": "Be kind."}, ("neutral", "its prompt is:\n@@ -0,0 +1 @@\n+Be kind.")),
     ],
 )
 def test_a_change_is_said_in_words(change: dict[str, Any], expected: tuple[str, str]) -> None:
@@ -68,7 +69,10 @@ def test_a_change_is_said_in_words(change: dict[str, Any], expected: tuple[str, 
 def test_what_is_denied_no_longer_is_gained() -> None:
     old = sample(bash=lists("git status", deny=("rm *",)), tools=lists("Read", deny=("Write",)))
     new = sample(bash=lists("git status"), tools=lists("Read"))
-    assert said(old, new) == [("gain", "is no longer denied: rm *"), ("gain", "is no longer denied the tool Write")]
+    assert said(old, new) == [
+        ("widening", "is no longer denied: rm *"),
+        ("widening", "is no longer denied the tool Write"),
+    ]
 
 
 def test_the_weightiest_change_comes_first_and_losses_last() -> None:
@@ -83,18 +87,18 @@ def test_the_weightiest_change_comes_first_and_losses_last() -> None:
         session={"turnTimeout": 60, "maxTurns": 80, "compactAt": 150000},
     )
     changes = delta(BASE, new, nixos_changed="{ }")
-    assert [(change.area, change.kind) for change in changes] == [
-        ("role", "gain"),
-        ("nixos", "change"),
-        ("bash", "gain"),
-        ("tools", "gain"),
-        ("network", "gain"),
-        ("model", "change"),
-        ("packages", "gain"),
-        ("session", "change"),
-        ("prompt", "change"),
-        ("bash", "loss"),
-        ("tools", "loss"),
+    assert [(change.area, change.direction) for change in changes] == [
+        ("role", "widening"),
+        ("nixos", "widening"),
+        ("bash", "widening"),
+        ("tools", "widening"),
+        ("network", "widening"),
+        ("model", "widening"),
+        ("packages", "widening"),
+        ("session", "narrowing"),
+        ("prompt", "neutral"),
+        ("bash", "narrowing"),
+        ("tools", "narrowing"),
     ]
     assert [change.weight for change in changes] == sorted((change.weight for change in changes), reverse=True)
 
@@ -102,13 +106,13 @@ def test_the_weightiest_change_comes_first_and_losses_last() -> None:
 def test_the_first_generation_gains_all_that_it_has() -> None:
     new = sample(bash=lists("ls *"), tools=lists("Read"), packages=["jq"], prompt="Be kind.")
     assert said(None, new) == [
-        ("gain", "may now run: ls *"),
-        ("gain", "may now use the tool Read"),
-        ("change", "thinks with the model haiku"),
-        ("gain", "has jq on its PATH now"),
-        ("change", "its prompt is:\n@@ -0,0 +1 @@\n+Be kind."),
+        ("widening", "may now run: ls *"),
+        ("widening", "may now use the tool Read"),
+        ("widening", "thinks with the model haiku"),
+        ("widening", "has jq on its PATH now"),
+        ("neutral", "its prompt is:\n@@ -0,0 +1 @@\n+Be kind."),
     ]
-    assert said(None, sample(role="manager"))[0][0] == "gain"
+    assert said(None, sample(role="manager"))[0][0] == "widening"
 
 
 def test_the_guest_s_nixos_configuration_is_shown_with_its_text() -> None:
@@ -120,7 +124,7 @@ def test_the_guest_s_nixos_configuration_is_shown_with_its_text() -> None:
 
 
 def test_a_manager_that_becomes_an_agent_loses() -> None:
-    assert said(sample(role="manager"), BASE) == [("loss", "is no longer a manager")]
+    assert said(sample(role="manager"), BASE) == [("narrowing", "is no longer a manager")]
 
 
 def test_a_prompt_s_change_is_a_short_diff_with_both_texts() -> None:
@@ -141,9 +145,9 @@ def test_a_pattern_that_is_listed_twice_is_one_privilege() -> None:
 
 
 def test_a_change_is_json() -> None:
-    assert json.loads(json.dumps(Change("bash", "gain", "t", None, "x", 90).to_json())) == {
+    assert json.loads(json.dumps(Change("bash", Direction.WIDENING, "t", None, "x", 90).to_json())) == {
         "area": "bash",
-        "kind": "gain",
+        "direction": "widening",
         "text": "t",
         "before": None,
         "after": "x",
@@ -155,13 +159,99 @@ PATTERNS = st.lists(st.sampled_from(["a *", "b", "c *", "d"]), unique=True)
 
 
 @given(PATTERNS, PATTERNS, PATTERNS, PATTERNS)
-def test_going_back_turns_every_gain_into_a_loss(
+def test_going_back_turns_every_widening_into_a_narrowing(
     allow: list[str], deny: list[str], later_allow: list[str], later_deny: list[str]
 ) -> None:
     old = sample(bash=lists(*allow, deny=tuple(deny)))
     new = sample(bash=lists(*later_allow, deny=tuple(later_deny)))
     there, back = delta(old, new), delta(new, old)
-    opposite = {"gain": "loss", "loss": "gain"}
-    assert sorted((opposite[c.kind], str(c.after), str(c.before)) for c in there) == sorted(
-        (c.kind, str(c.before), str(c.after)) for c in back
+    opposite = {"widening": "narrowing", "narrowing": "widening"}
+    assert sorted((opposite[c.direction], str(c.after), str(c.before)) for c in there) == sorted(
+        (c.direction, str(c.before), str(c.after)) for c in back
     )
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        (["git *"], ["git *", "git log *"], [("neutral", "lists git log *, which git * allowed already")]),
+        (["git *", "git log *"], ["git *"], [("neutral", "no longer lists git log *, which git * still allows")]),
+        (["git *"], ["git log *"], [("narrowing", "may run only git log * of what git * allowed")]),
+        (
+            ["git *"],
+            ["git log", "ls"],
+            [("widening", "may now run: ls"), ("narrowing", "may run only git log of what git * allowed")],
+        ),
+        (
+            ["git log *"],
+            ["git *"],
+            [
+                ("widening", "may now run: git * (until now only git log *)"),
+                ("neutral", "no longer lists git log *, which git * allows"),
+            ],
+        ),
+        (["git *"], ["git *", "git -c *"], [("widening", "may now run: git -c *")]),
+    ],
+)
+def test_a_pattern_that_holds_another_says_what_that_means(
+    before: list[str], after: list[str], expected: list[tuple[str, str]]
+) -> None:
+    assert said(sample(bash=lists(*before)), sample(bash=lists(*after))) == expected
+
+
+def test_a_denial_that_holds_another_says_what_that_means() -> None:
+    wide, narrow = sample(bash=lists("*", deny=("git *",))), sample(bash=lists("*", deny=("git log *",)))
+    assert said(wide, narrow) == [
+        ("widening", "is no longer denied: git *"),
+        ("neutral", "is now denied: git log *, as git * was already"),
+    ]
+    assert said(narrow, wide) == [
+        ("narrowing", "is now denied: git *"),
+        ("neutral", "is no longer denied: git log * by name; git * is"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ("opus", "haiku", ("narrowing", "model opus → haiku (cheaper)")),
+        ("claude-sonnet-5", "sonnet", ("neutral", "model claude-sonnet-5 → sonnet")),
+        ("haiku", "gpt-9", ("widening", "model haiku → gpt-9 (of another price)")),
+    ],
+)
+def test_a_model_is_weighed_by_its_price(before: str, after: str, expected: tuple[str, str]) -> None:
+    assert said(sample(model=before), sample(model=after)) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("change", "pure"),
+    [
+        ({"bash": lists()}, True),
+        ({"tools": lists("Read")}, True),
+        ({"session": {"turnTimeout": 60, "maxTurns": 80, "compactAt": 10000}}, True),
+        ({}, False),
+        ({"notes": {"enable": False, "maxBytes": 65536}}, False),
+        ({"bash": lists("git status", "ls")}, False),
+        ({"bash": lists("ls")}, False),
+        ({"bash": lists(), "prompt": "Be kind."}, False),
+        ({"bash": lists(), "git": {"name": "Boss", "email": "b@x.org"}}, False),
+        ({"bash": lists(), "model": "opus"}, False),
+        ({"bash": lists(), "packages": ["jq"]}, False),
+        ({"tools": lists("Read", "WebFetch")}, False),
+    ],
+)
+def test_only_what_takes_and_gives_nothing_is_a_pure_narrowing(change: dict[str, Any], pure: bool) -> None:
+    assert is_pure_narrowing(delta(BASE, sample(**change))) is pure
+
+
+def test_the_guests_nixos_text_is_never_a_narrowing() -> None:
+    assert not is_pure_narrowing(delta(BASE, sample(bash=lists()), nixos_changed="{ }"))
+
+
+def test_the_delta_of_large_settings_is_quick() -> None:
+    old = sample(bash=lists(*(f"tool{number} *" for number in range(150))))
+    new = sample(bash=lists(*(f"tool{number} x" for number in range(75, 225))))
+    began = time.perf_counter()
+    changes = delta(old, new)
+    assert len(changes) == 225
+    assert time.perf_counter() - began < 1.0

@@ -241,3 +241,23 @@ def test_nix_missing_is_one_line(
     host.built("worker", 1)
     monkeypatch.setenv("PATH", os.environ["PATH"].split(":")[0])
     _refused(host, capsys, "nix-store cannot be run: No such file or directory")
+
+
+def test_a_narrowing_that_the_policy_approved_runs_only_where_the_configuration_says_so(
+    host: Host, capsys: pytest.CaptureFixture[str]
+) -> None:
+    host.built("worker", 1)
+    host.database.execute("UPDATE proposals SET decided_by = 'policy:narrowing'")
+    _refused(host, capsys, "which policy:narrowing decided, no operator")
+    host.configure(autoApprove="narrowing")
+    assert host.run("activate", "worker:1") == 0
+    host.configure(autoApprove="never")
+    assert host.run("activate", "worker:1") == 0, "what runs already can be started again"
+
+
+@pytest.mark.parametrize("decider", ["policy:widening", "worker", "policy", None])
+def test_nobody_else_is_the_policy(host: Host, capsys: pytest.CaptureFixture[str], decider: str | None) -> None:
+    host.built("worker", 1)
+    host.configure(autoApprove="narrowing")
+    host.database.execute("UPDATE proposals SET decided_by = ?", (decider,))
+    _refused(host, capsys, f"which {decider or 'nobody'} decided, no operator")

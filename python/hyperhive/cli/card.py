@@ -6,7 +6,7 @@ from typing import Any
 
 from hyperhive.cli.output import ago, block, clean, line
 
-_MARKS = {"gain": "+", "loss": "-", "change": "~"}
+_MARKS = {"widening": "+", "narrowing": "-", "neutral": "~"}
 
 
 def card(proposal: dict[str, Any]) -> str:
@@ -50,7 +50,7 @@ def _meaning(proposal: dict[str, Any]) -> str:
 
 
 def _change(change: dict[str, Any]) -> str:
-    mark = _MARKS.get(change["kind"], "?")
+    mark = _MARKS.get(change.get("direction", ""), "?")
     first, *rest = clean(change["text"]).split("\n")
     return "\n".join([f"  {mark} {first}", *(f"      | {part}" for part in rest)])
 

@@ -22,7 +22,7 @@ Commands:
   apply   Proposals: request, look at, approve or deny a change; roll back.
   inbox   The operator's mail: list it (the default), read, reply.
   send    Send a message to an agent, as the operator.
-  policy  Bash rules: find those that allow more than they say.
+  policy  Bash rules: what they allow, and those that allow more than...
   flake   Agents' flakes: make one, check one (no core needed).
   audit   The append-only log of who did what.
 """

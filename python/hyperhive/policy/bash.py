@@ -144,7 +144,7 @@ class _Judge:
             if all("=" in token and ANY not in token for token in tokens(rule)[: len(before)])
         ]
         return next(
-            (rule for rule in literal if matches(rule, words) and _doubt(rule, words, len(before)) is None), None
+            (rule for rule in literal if matches(rule, words) and doubt(rule, words, len(before)) is None), None
         )
 
     async def _unwrapped(self, words: Sequence[Word], shown: str) -> None:
@@ -188,20 +188,20 @@ class _Judge:
         for rule in self._allow:
             for form in forms:
                 if matches(rule, form):
-                    doubt = None if rule == ANY else _doubt(rule, form, 0)
-                    if doubt is None:
+                    against = None if rule == ANY else doubt(rule, form, 0)
+                    if against is None:
                         return rule, f'bash.allow "{rule}"'
-                    why = f'bash.allow "{rule}" does not give this: {doubt}'
+                    why = f'bash.allow "{rule}" does not give this: {against}'
         return None, why
 
-    def _say(self, shown: str, doubt: str | None) -> None:
-        self._add(shown, doubt or "a command of the shell itself", allowed=doubt is None)
+    def _say(self, shown: str, against: str | None) -> None:
+        self._add(shown, against or "a command of the shell itself", allowed=against is None)
 
     def _add(self, shown: str, why: str, rule: str | None = None, *, allowed: bool = False) -> None:
         self.verdicts.append(Verdict(shown, allowed, rule, why))
 
 
-def _doubt(rule: str, words: Sequence[Word], start: int) -> str | None:
+def doubt(rule: str, words: Sequence[Word], start: int) -> str | None:
     """Why the `*` of a rule does not give these words (from `start`, the program, on); None if it does."""
     spelled = tokens(rule)
     name = words[start].head.rpartition("/")[2]

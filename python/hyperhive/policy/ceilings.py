@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from hyperhive.policy.contain import covers
 from hyperhive.settings import Settings
 
 ANYTHING = "*"
@@ -42,17 +43,3 @@ def _over(area: str, ceiling: tuple[str, ...] | None, values: Iterable[str], *, 
         for value in values
         if not (value in ceiling or (patterns and any(covers(held, value) for held in ceiling)))
     ]
-
-
-def covers(ceiling: str, pattern: str) -> bool:
-    """Whether every command that matches `pattern` matches `ceiling` too; False when that is not plain to see.
-
-    Only a ceiling with one `*`, at its end, covers more than itself: what stands before it must begin the pattern.
-    `git *` is `git` alone as well, as Claude Code reads it.
-    """
-    if ceiling in (pattern, ANYTHING):
-        return True
-    beginning = ceiling.removesuffix("*")
-    if beginning == ceiling or ANYTHING in beginning:
-        return False
-    return pattern.startswith(beginning) or (beginning.endswith(" ") and pattern == beginning[:-1])

@@ -43,6 +43,11 @@ def is_exact(pattern: str) -> bool:
     return not any(ANY in token for token in tokens(pattern))
 
 
+def token_matches(token: str, text: str) -> bool:
+    """Whether one word of a pattern matches one written word."""
+    return _regex(token).match(text) is not None
+
+
 def may_match(pattern: str, words: Sequence[Word]) -> bool:
     """Whether the pattern matches for something that the expansions in the words could give."""
     wanted = tokens(pattern)
@@ -51,7 +56,7 @@ def may_match(pattern: str, words: Sequence[Word]) -> bool:
 
 def _surely(token: str, word: Word) -> bool:
     if word.text is not None:
-        return _regex(token).match(word.text) is not None
+        return token_matches(token, word.text)
     if not word.one:
         return False
     return token == ANY or (token.endswith(ANY) and ANY not in token[:-1] and word.head.startswith(token[:-1]))
@@ -73,7 +78,7 @@ def _may(wanted: tuple[str, ...], words: tuple[Word, ...]) -> bool:
 
 def _possible(token: str, word: Word) -> bool:
     if word.text is not None:
-        return _regex(token).match(word.text) is not None
+        return token_matches(token, word.text)
     plain = token.partition(ANY)[0]
     return word.head.startswith(plain) or plain.startswith(word.head)
 

@@ -10,7 +10,7 @@ from hyperhive.policy.tree import NotUnderstood, Simple
 from hyperhive.policy.variables import may_set
 from hyperhive.policy.words import ANYTHING, Word
 
-_SHELLS = frozenset({"sh", "bash", "dash"})
+SHELLS = frozenset({"sh", "bash", "dash"})
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)\Z", re.DOTALL)
 _FIND_RUNS = frozenset({"-exec", "-execdir", "-ok", "-okdir"})
 _FIND_ENDS = frozenset({";", "+"})
@@ -71,7 +71,7 @@ def shell_script(words: Sequence[Word]) -> Word | None:
     if words[0].head == "eval":
         whole = all(word.whole for word in words)
         return Word(" ".join(word.head for word in words[1:]), whole=whole)
-    if words[0].head not in _SHELLS:
+    if words[0].head not in SHELLS:
         return None
     for index, word in enumerate(words[1:-1], 1):
         if word.text is None or not re.match(r"-[eux]*c?[eux]*\Z", word.text) or word.text == "-":

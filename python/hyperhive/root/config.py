@@ -26,11 +26,14 @@ _KEY = re.compile(r"[A-Za-z]+\Z")
 
 @dataclass(frozen=True)
 class RootConfig:
-    """root.json. `agents` are the declared ones with their index; `flags` and `unit` are of every run-time agent."""
+    """root.json. `agents` are the declared ones with their index; `flags` and `unit` are of every run-time agent.
+    `auto_approve`: the policy may have approved, in the place of an operator.
+    """
 
     state_dir: Path
     runtime_dir: Path
     user: str
+    auto_approve: bool = False
     agents: Mapping[str, int] = field(default_factory=dict)
     flags: tuple[str, ...] = ()
     unit: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -54,6 +57,7 @@ class RootConfig:
             state_dir=Path(plain_path(value["stateDir"])),
             runtime_dir=Path(plain_path(value["runtimeDir"])),
             user=str(value["user"]),
+            auto_approve=value.get("autoApprove", "never") == "narrowing",
             agents={check_name(name): check_index(agent["index"]) for name, agent in value["agents"].items()},
             flags=tuple(_flag(flag) for flag in containers["flags"]),
             unit={_key(key): _values(key, setting) for key, setting in containers["unit"].items()},
