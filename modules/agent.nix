@@ -62,8 +62,9 @@ in
           "nix build .#*"
         ];
         description = ''
-          The commands that the agent may run, as patterns of Claude Code's `Bash(…)` rules: `*` stands for any text, and
-          `git *` for `git` with any arguments. An empty list takes the Bash tool away.
+          The commands that the agent may run, as patterns: `git status` is that command alone, `git log *` has any further
+          words, but for options that run programs or write files. The core decides about every simple command by them;
+          docs/bash-rules.md is their grammar. An empty list takes the Bash tool away.
         '';
       };
 
@@ -71,7 +72,7 @@ in
         type = types.listOf bashPattern;
         default = [ ];
         example = [ "git push *" ];
-        description = "The commands that are refused whatever `allow` says, in the same pattern language.";
+        description = "The commands that are refused whatever `allow` says, however they are written.";
       };
     };
 
