@@ -12,8 +12,8 @@ from typing import Any
 from hyperhive.policy import builtins, git, programs, scripts, wrappers
 from hyperhive.policy.match import ANY, is_exact, matches, may_match, tokens
 from hyperhive.policy.places import WORK, Places
+from hyperhive.policy.script import Assignment, NotUnderstood, Script, Simple
 from hyperhive.policy.shell import parse
-from hyperhive.policy.tree import Assignment, NotUnderstood, Script, Simple
 from hyperhive.policy.variables import may_set
 from hyperhive.policy.words import ANYTHING, Word
 from hyperhive.settings import Settings

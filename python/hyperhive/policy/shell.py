@@ -9,7 +9,8 @@ import json
 import re
 
 from hyperhive import process
-from hyperhive.policy.tree import NotUnderstood, Script, flatten
+from hyperhive.policy.script import NotUnderstood, Script
+from hyperhive.policy.tree import flatten
 
 MAX_COMMAND = 64 * 1024
 """Bytes of a command that are looked at; Claude Code's own are far shorter."""

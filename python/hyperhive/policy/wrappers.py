@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hyperhive.policy.tree import NotUnderstood, Simple
+from hyperhive.policy.script import NotUnderstood, Simple
 from hyperhive.policy.variables import may_set
 from hyperhive.policy.words import ANYTHING, Word
 
