@@ -33,6 +33,7 @@ class Expansions:
     # --- tests and arithmetic
 
     def _test(self, node: Node) -> None:
+        only(node, "Op", "X", "Y", "Parts")
         match node["Type"]:
             case "Word":
                 self._word(node)
@@ -66,6 +67,7 @@ class Expansions:
         """An expression whose variables are numbers: of any other, bash runs the commands in its value."""
         if node is None:
             return
+        only(node, "Op", "Post", "X", "Y", "Parts")
         match node["Type"]:
             case "BinaryArithm":
                 self._binary_arithmetic(node)
@@ -159,10 +161,11 @@ class Expansions:
 
     def _single_quoted(self, part: Node, made: Builder) -> None:
         only(part, "Dollar", "Value")
-        if flag(part, "Dollar") and "\\" in part["Value"]:
+        value = part.get("Value", "")  # none for ''
+        if flag(part, "Dollar") and "\\" in value:
             made.unknown(quoted=True)  # its escapes could be any character
         else:
-            made.static(part["Value"])
+            made.static(value)
 
     def _double_quoted(self, part: Node, made: Builder) -> None:
         only(part, "Dollar", "Parts")
@@ -178,9 +181,7 @@ class Expansions:
         if part.get("Index") is not None:
             self._index(part["Index"])
         self._slice(part.get("Slice"))
-        for word in (part.get("Repl") or {}).values():
-            if isinstance(word, dict) and "Parts" in word:
-                self._word(word)
+        self._replacement(part.get("Repl"))
         if part.get("Exp") is not None:
             self._expansion(part, name)
         if part.get("Length") or name in _NUMBERS:
@@ -189,6 +190,13 @@ class Expansions:
             made.unknown(quoted=quoted and name != "@" and literal(part.get("Index")) != "@")
         else:
             self._variable(name, made, quoted=quoted)
+
+    def _replacement(self, node: Node | None) -> None:
+        if node is not None:
+            only(node, "All", "Orig", "With")
+            for key in ("Orig", "With"):
+                if node.get(key) is not None:
+                    self._word(node[key])
 
     def _slice(self, node: Node | None) -> None:
         if node is not None:

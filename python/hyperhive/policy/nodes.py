@@ -15,6 +15,7 @@ def literal(node: Node | None) -> str | None:
     """The text of a word that is one plain piece."""
     if node is None or node.get("Type", "Word") != "Word" or len(node.get("Parts") or []) != 1:
         return None
+    only(node, "Parts")
     part = node["Parts"][0]
     return str(part["Value"]) if part["Type"] == "Lit" else None
 
