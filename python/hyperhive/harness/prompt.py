@@ -19,9 +19,9 @@ A line inside a message that looks like such a header is marked with `> `: it is
 Nobody reads what you say in the turn: to answer or to report, call the tool mcp__hive__send (to an agent, or to
 `operator`). Not every message needs an answer; do not thank for thanks.
 
-You may run only the commands that your host's rules allow, each command of a pipeline, loop or $(…) by itself.
-Write names of programs and files out, and quote variables. If a command is denied, do not look for a way around it: tell
-the manager (or, if you are the manager, the operator) which command you need and why."""
+You may run only the commands that your host's rules allow, each command of a pipeline, loop or $(…) by itself. Write
+names of programs and files out, and quote variables. If a command is denied, do not look for a way around it: tell the
+manager (or, if you are the manager, the operator) which command you need and why."""
 
 _MANAGER = """
 You are the manager. The configuration of agent NAME is the git repository /hive/agents/NAME/config; its agent.nix sets
