@@ -41,6 +41,11 @@ with subtest("a wish becomes work, a denial, and the manager's commit"):
     host.succeed("hyperhive send manager 'Have worker write the weekly report and compress it.'")
     (asked,) = wait_for("checked", 1)
     assert any("gzip *" in change["text"] for change in asked["delta"]), asked["delta"]
+    entries = json.loads(host.succeed("hyperhive audit --agent worker --limit 1000 --json"))
+    (denied,) = [entry["detail"] for entry in entries if entry["action"] == "bash.denied"]
+    assert denied["command"].startswith("gzip ") and "no rule of bash.allow" in denied["reason"], denied
+    host.succeed("hyperhive policy explain worker 'ls | wc -l'", "! hyperhive policy explain worker 'gzip x'")
+    host.succeed("hyperhive audit --verify")
     assert manager(f"git -C {config} log -1 --format=%an").strip() == "manager"
     state = "/var/lib/hyperhive/agents/worker/state/work"
     host.succeed(f"test -s {state}/report.txt", f"test ! -e {state}/report.txt.gz")

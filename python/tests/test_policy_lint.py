@@ -40,6 +40,7 @@ DOUBTFUL = {
     "less *": "interactive",
     "cp *": "run later",
     "tee *": "run later",
+    "rm *": "rely on",
     "sqlite3 *": "run any program",
     "gh *": "hooks",
     "* --version": "program's name",

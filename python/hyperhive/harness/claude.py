@@ -90,6 +90,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "BASH_MAX_TIMEOUT_MS": "600000",
         "DISABLE_AUTOUPDATER": "1",
         "DISABLE_AUTO_COMPACT": "1",
+        "CLAUDE_CODE_SHELL": "bash",  # it would take a zsh, and the rules are decided by Bash's grammar
         **_pinned_git(),
         "GIT_AUTHOR_NAME": git.name,
         "GIT_AUTHOR_EMAIL": git.email,
@@ -99,7 +100,8 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 def _pinned_git() -> dict[str, str]:
-    pinned = {"GIT_CONFIG_COUNT": str(len(_GIT)), "GIT_PAGER": "cat", "GIT_EDITOR": "true", "GIT_TERMINAL_PROMPT": "0"}
+    pinned = {"GIT_CONFIG_GLOBAL": "/dev/null"}  # the agent's own ~/.gitconfig; its name and email are in the variables
+    pinned |= {"GIT_CONFIG_COUNT": str(len(_GIT)), "GIT_PAGER": "cat", "GIT_EDITOR": "true", "GIT_TERMINAL_PROMPT": "0"}
     for index, (key, value) in enumerate(_GIT.items()):
         pinned |= {f"GIT_CONFIG_KEY_{index}": key, f"GIT_CONFIG_VALUE_{index}": value}
     return pinned

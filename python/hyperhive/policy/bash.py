@@ -179,6 +179,8 @@ class _Judge:
 
     def _by_rule(self, words: Sequence[Word], shown: str) -> None:
         rule, why = self._rule(words)
+        if rule not in (None, ANY) and (against := self._written(words)) is not None:
+            rule, why = None, f'bash.allow "{rule}" does not give this: {against}'
         self._add(shown, why, rule, allowed=rule is not None)
 
     def _rule(self, words: Sequence[Word]) -> tuple[str | None, str]:
@@ -193,6 +195,12 @@ class _Judge:
                         return rule, f'bash.allow "{rule}"'
                     why = f'bash.allow "{rule}" does not give this: {against}'
         return None, why
+
+    def _written(self, words: Sequence[Word]) -> str | None:
+        """Why a program that writes files may not have these arguments."""
+        if not any(entry.writes for entry in programs.entries(words[0].head.rpartition("/")[2])):
+            return None
+        return next((against for word in words[1:] if (against := self._places.argument(word))), None)
 
     def _say(self, shown: str, against: str | None) -> None:
         self._add(shown, against or "a command of the shell itself", allowed=against is None)

@@ -50,6 +50,21 @@ class Places:
             return f"{op} {target} is not understood"
         return self._write(target)
 
+    def argument(self, word: Word) -> str | None:
+        """Why a program that writes files may not be given this one; None if it may. It may be one that it reads."""
+        if word.text is None:
+            inside = word.glob and not word.head.startswith(("/", "~")) and ".." not in word.head
+            return None if inside else f"it could write to {word}, which is not written out"
+        given = word.head.partition("=")[2] if "=" in word.head else word.head.removeprefix("-t")
+        if given == _NOTES:
+            return None
+        for path in (posixpath.normpath(posixpath.join(cwd, given)) for cwd in self._cwds):
+            if path.startswith("/state") and not self._inside(path):
+                return f"it could write to {given}, outside of the agent's directories"
+            if _PROTECTED & set(path.split("/")):
+                return f"it could write to {given}, from where things are run"
+        return None
+
     def _write(self, target: Word) -> str | None:
         if target.text in _DEVICES:
             return None

@@ -28,6 +28,7 @@ class Program:
     starts: tuple[str, ...] = ()
     values: tuple[str, ...] = ()
     old: bool = False
+    writes: bool = False
 
     def named(self, name: str) -> bool:
         """Whether the entry is about that program, or subcommand (`git grep`)."""

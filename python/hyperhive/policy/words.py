@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 GLOB = frozenset("*?[")
+_HIDDEN = re.compile(r"(?:^|/)\.")
 
 
 @dataclass(frozen=True)
@@ -14,7 +15,7 @@ class Word:
 
     `head` is the static text that it begins with; if `whole`, there is nothing after it. `one`: it stays one word,
     whatever its expansions give. `option`: an expansion could make an option of it, or of a word that splits off.
-    `number`: all that it gives are numbers.
+    `number`: all that it gives are numbers. `glob`: names of files that are there, in directories that are not hidden.
     """
 
     head: str
@@ -22,6 +23,7 @@ class Word:
     one: bool = True
     option: bool = False
     number: bool = False
+    glob: bool = False
 
     @property
     def text(self) -> str | None:
@@ -45,6 +47,7 @@ class Builder:
         self._one = True
         self._option = False
         self._number = False
+        self._glob = False
 
     def static(self, text: str) -> None:
         self._number = self._number and not text
@@ -54,11 +57,11 @@ class Builder:
     def tail(self, text: str) -> None:
         """Static text, and then what nobody knows, in the same word."""
         self.static(text)
-        self._whole = False
+        self._whole = self._glob = False
 
     def tame(self) -> None:
         """A variable that is never an option and never splits."""
-        self._whole = self._number = False
+        self._whole = self._number = self._glob = False
 
     def number(self) -> None:
         self._number = self._whole and self._head == ""
@@ -66,7 +69,7 @@ class Builder:
         self._whole = False
 
     def unknown(self, *, quoted: bool) -> None:
-        self._number = False
+        self._number = self._glob = False
         if not quoted:
             self._one = False
             self._option = True
@@ -74,14 +77,15 @@ class Builder:
             self._option = True
         self._whole = False
 
-    def pattern(self) -> None:
-        """A glob or braces: several words, each of which begins as this one does."""
+    def pattern(self, *, names: bool) -> None:
+        """A glob or braces: several words, each of which begins as this one does. `names`: of visible files."""
+        self._glob = names and (self._whole or self._glob)
         self._option |= self._whole and (self._head == "" or self._head.startswith("-"))
         self._one = False
         self._whole = False
 
     def word(self) -> Word:
-        return Word(self._head, self._whole, self._one, self._option, self._number)
+        return Word(self._head, self._whole, self._one, self._option, self._number, self._glob)
 
 
 def add_literal(value: str, made: Builder, *, quoted: bool, first: bool) -> None:
@@ -94,7 +98,7 @@ def add_literal(value: str, made: Builder, *, quoted: bool, first: bool) -> None
         if character == "\\":
             _escape(next(rest, ""), made, quoted=quoted)
         elif not quoted and _expands(character, value):
-            made.pattern()
+            made.pattern(names=character in GLOB and not _HIDDEN.search(value))
         else:
             made.static(character)
 

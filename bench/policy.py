@@ -1,4 +1,4 @@
-"""What a Bash command waits for: the hook as a whole process in a cage, and the core's part of it."""
+"""The policy: the hook as a whole process in a cage, as a command waits for it; a verdict and a delta in the core."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from settings_samples import sample
 from bench.row import Row
 
 ROUNDS = 200
+PATTERNS = 150
 MAX_HOOK = 40.0
 MAX_CORE = 50.0
 COMMAND = 'cd src && git log --oneline -5 | head -3 && for f in a b; do wc -l "$f"; done 2>&1'
@@ -34,6 +35,7 @@ def measure() -> list[Row]:
         Row("a hook's decision as a whole process, p50", hooks[len(hooks) // 2], "ms", "", ok=True),
         _bounded("a hook's decision as a whole process, p95", _p95(hooks), MAX_HOOK),
         _bounded("explain in the core, p95", _p95(core), MAX_CORE),
+        _bounded(f"delta of settings with {PATTERNS} patterns each", _delta(), MAX_CORE),
     ]
 
 
@@ -84,6 +86,21 @@ def _hooks(directory: Path) -> list[float]:
     argv += ["--ro-bind", str(directory / "hook.sh"), "/hook.sh", "--setenv", "Q", ASK % _quoted(COMMAND)]
     done = subprocess.run([*argv, "--", "bash", "-c", LOOP % ROUNDS], capture_output=True, text=True, check=True)
     return [int(line) / 1e6 for line in done.stdout.split()]
+
+
+def _delta() -> float:
+    """Milliseconds: half of the patterns stay, the others narrow or are new."""
+    from hyperhive.policy.delta import delta  # noqa: PLC0415
+
+    old = sample(bash={"allow": [f"tool{number} *" for number in range(PATTERNS)], "deny": []})
+    mixed = [f"tool{number} {'*' if number % 2 else 'x'}" for number in range(PATTERNS // 2, PATTERNS * 3 // 2)]
+    new = sample(bash={"allow": mixed, "deny": []})
+    times = []
+    for _ in range(20):
+        began = time.perf_counter()
+        delta(old, new)
+        times.append((time.perf_counter() - began) * 1000)
+    return _p95(times)
 
 
 def _quoted(text: str) -> str:
