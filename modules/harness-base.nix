@@ -18,15 +18,20 @@ let
       (throw "hyperhive agent ${settings.name}: hyperhive.agent.packages: nixpkgs has no ${name}; correct the name")
       pkgs;
 
-  # What a turn has on PATH: the agent's packages, and what python/hyperhive/harness/turn.sh calls.
+  # What a turn has on PATH: the agent's packages, and what every turn needs. Not the guest's other programs: NixOS puts
+  # perl, rsync and more into every system, and a rule of the agent's may name them by mistake.
   path = lib.makeBinPath (
-    config.environment.systemPackages
-    ++ [
+    [
       pkgs.bash
       pkgs.coreutils
       pkgs.gnugrep
+      pkgs.git
+      pkgs.socat
     ]
+    ++ packages
   );
+
+  packages = map resolve settings.packages;
 
   # All cages are in one slice, so that they end together whatever became of their harness.
   slice = "hive-turns.slice";
@@ -114,7 +119,7 @@ in
       cfg.claudePackage
       pkgs.socat
     ]
-    ++ map resolve settings.packages;
+    ++ packages;
 
     environment.etc = {
       # Nothing that an agent can write changes these (python/hyperhive/containers/cage.py writes the same).

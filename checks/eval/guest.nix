@@ -164,6 +164,23 @@ in
     expected = true;
   };
 
+  "a turn has nothing else on PATH" = {
+    expr =
+      let
+        path = lib.last (builtins.filter (lib.hasPrefix "--setenv=PATH=") (cage worker));
+        programs = lib.splitString ":" (lib.removePrefix "--setenv=PATH=" path);
+      in
+      map (program: builtins.head (builtins.match "/nix/store/[a-z0-9]+-([a-z]*).*/bin" program)) programs;
+    expected = [
+      "bash"
+      "coreutils"
+      "grep"
+      "git"
+      "socat"
+      "rg"
+    ];
+  };
+
   "the agent's work directory is there before the first turn" = {
     expr = worker.systemd.tmpfiles.rules;
     expected = [ "d /state/work 0755 agent agent -" ];

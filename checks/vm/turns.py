@@ -3,7 +3,7 @@
 import json
 import shlex
 
-GRANTED = '{ hyperhive.agent = { model = "haiku"; bash.allow = [ "ls *" "cat *" "wc *" ]; }; }'
+GRANTED = '{ hyperhive.agent = { model = "haiku"; packages = [ "gzip" ]; bash.allow = [ "ls *" "cat *" "wc *" ]; }; }'
 config = "/hive/agents/worker/config"
 
 

@@ -198,9 +198,10 @@ class _Judge:
 
     def _written(self, words: Sequence[Word]) -> str | None:
         """Why a program that writes files may not have these arguments."""
-        if not any(entry.writes for entry in programs.entries(words[0].head.rpartition("/")[2])):
+        held, first = _known(words)
+        if not any(entry.writes for entry in held):
             return None
-        return next((against for word in words[1:] if (against := self._places.argument(word))), None)
+        return next((against for word in words[first:] if (against := self._places.argument(word))), None)
 
     def _say(self, shown: str, against: str | None) -> None:
         self._add(shown, against or "a command of the shell itself", allowed=against is None)
@@ -213,16 +214,13 @@ def doubt(rule: str, words: Sequence[Word], start: int) -> str | None:
     """Why the `*` of a rule does not give these words (from `start`, the program, on); None if it does."""
     spelled = tokens(rule)
     name = words[start].head.rpartition("/")[2]
-    first = start + 1
-    names = [name]
     if name == "git":
         for index, why in git.doubts(words[start:]):
             if not _is_spelled(spelled, words, start + index):
                 return why
-        first = start + git.subcommand(words[start:]) + 1
-        names += [f"git {word}" for word in words[first - 1 : first]]
+    held, first = _known(words[start:])
+    first += start
     rest = words[first:]
-    held = programs.entries(*names)
     at = 0
     while (found_at := programs.unsafe(held, rest[at:])) is not None:
         at += found_at
@@ -230,6 +228,15 @@ def doubt(rule: str, words: Sequence[Word], start: int) -> str | None:
             return _WHY_UNSAFE[rest[at].option].format(rest[at])
         at += 1
     return _script_doubt(name, rest)
+
+
+def _known(words: Sequence[Word]) -> tuple[tuple[programs.Program, ...], int]:
+    """What the table knows about a command (for git, of its subcommand too), and where its arguments begin."""
+    name = words[0].head.rpartition("/")[2]
+    if name != "git":
+        return programs.entries(name), 1
+    at = git.subcommand(words)
+    return programs.entries(name, *(f"git {word}" for word in words[at : at + 1])), at + 1
 
 
 def _is_spelled(spelled: Sequence[str], words: Sequence[Word], index: int) -> bool:
