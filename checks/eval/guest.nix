@@ -160,7 +160,7 @@ in
   };
 
   "a turn has the agent's packages on PATH" = {
-    expr = builtins.match ".*/[a-z0-9]+-rg/bin:.*" (lib.last (builtins.filter (lib.hasPrefix "--setenv=PATH=") (cage worker))) != null;
+    expr = builtins.match ".*/[a-z0-9]+-rg/bin" (lib.last (builtins.filter (lib.hasPrefix "--setenv=PATH=") (cage worker))) != null;
     expected = true;
   };
 
