@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from hyperhive.policy.words import Word
 
 _AWK_RUNS = re.compile(r"\bsystem\b|\bgetline\b|@|\|")
-_AWK_WRITES = re.compile(r"\bprintf?\b[^;}\n]*>")
+_AWK_WRITES = re.compile(r"\bprintf?\b.*>", re.DOTALL)  # wherever after it: a string may hold what ends a statement
 _AWK_VALUES = frozenset({"-F", "-v", "--field-separator", "--assign"})
 _SED_VALUES = frozenset({"-l", "--line-length"})
 _SED_SIMPLE = frozenset("=dDgGhHlnNpPxqQz")
@@ -57,18 +57,16 @@ def _first(arguments: Sequence[Word], values: frozenset[str]) -> Word | None:
 
 
 def _expressions(arguments: Sequence[Word]) -> list[Word]:
-    found = []
-    for before, word in zip((None, *arguments), (*arguments, None), strict=True):
-        if (
-            before is not None
-            and word is not None
-            and before.head in ("-e", "--expression", "-ne", "-Ee", "-nEe", "-re")
-        ):
-            found.append(word)
-        elif word is not None and word.head.startswith("--expression="):
-            found.append(Word(word.head.partition("=")[2], word.whole))
-        elif word is not None and re.match(r"-[nErsuz]*e.", word.head):
-            found.append(Word(word.head.partition("e")[2], word.whole))
+    """The scripts of -e and --expression, clustered, attached or abbreviated."""
+    found: list[Word] = []
+    for index, word in enumerate(arguments):
+        name, given, value = word.head.partition("=")
+        following = arguments[index + 1 : index + 2]
+        if len(name) > 2 and "--expression".startswith(name):  # --e… is nothing else
+            found += [Word(value, word.whole)] if given else following
+        elif match := re.match(r"-[a-zA-Z0-9]*?e", word.head):
+            attached = word.head[match.end() :]
+            found += [Word(attached, word.whole)] if attached or not word.whole else following
     return found
 
 
@@ -104,8 +102,10 @@ class _Sed:
         elif letter in "btT:":
             self._skip(" \t")
             self._skip(_LABEL)
-        elif letter in "#aic":
-            self._line()
+        elif letter == "#":
+            self._line(goes_on=False)
+        elif letter in "aic":
+            self._line(goes_on=True)
         elif letter != "{":
             raise ValueError(letter)
         return True
@@ -157,10 +157,10 @@ class _Sed:
             if character == "[" and (kind := self._text[self._at]) in ":.=":
                 self._at = self._text.index(f"{kind}]", self._at + 1) + 2
 
-    def _line(self) -> None:
-        """A comment, or text up to the end of the line; a line that ends with a backslash goes on."""
+    def _line(self, *, goes_on: bool) -> None:
+        """A comment, or text that goes on after a line that ends with a backslash."""
         while self._at < len(self._text) and self._text[self._at] != "\n":
-            self._at += 2 if self._text[self._at] == "\\" else 1
+            self._at += 2 if goes_on and self._text[self._at] == "\\" else 1
 
     def _end(self) -> None:
         self._skip(" \t")

@@ -38,7 +38,7 @@ _WRAPPERS = {
     "setsid": _options("-w --wait -f --fork -c --ctty"),
     "time": _options("-p"),
     "command": _options("-p"),
-    "exec": _options("-c -l"),
+    "exec": _options("-l"),
 }
 _XARGS = _options(
     "-0 --null -r --no-run-if-empty -t --verbose -x --exit -o",
@@ -146,6 +146,8 @@ def _after_options(name: str, options: _Options, arguments: Sequence[Word]) -> S
         word = arguments[index]
         if word.text is None:
             raise NotUnderstood(f"the option {word} of {name} holds an expansion")
+        if word.text == "-":
+            raise NotUnderstood(f"{name} - takes the whole environment away")
         index += 1
         if word.text == "--":
             break
