@@ -220,7 +220,7 @@ class Expansions:
         elif name == "PWD" and not self.values.assigned(name):
             made.tail("/") if quoted else made.unknown(quoted=False)
         elif self.values.tame(name, quoted=quoted):
-            made.tame()
+            made.tame(self.values.of(name))
         else:
             made.unknown(quoted=quoted)
 

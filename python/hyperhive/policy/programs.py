@@ -50,15 +50,24 @@ class Program:
 
     def unsafe(self, word: Word) -> bool:
         """Whether this argument is, or an expansion could make of it, what a `*` does not give."""
+        if word.values:
+            return any(self.unsafe(value) for value in word.values)
         text = word.head
-        if word.option and self.narrows:
-            return True
-        if word.whole and (text in self.words or text.startswith(self.starts)):
+        if (word.option and self.narrows) or self._is_named(word):
             return True
         if text.startswith("--"):
             name = text.partition("=")[0]
             return len(name) > 2 and any(option.startswith(name) for option in self.long)
         return text.startswith("-") and any(letter in text[1:].partition("=")[0] for letter in self.short)
+
+    def _is_named(self, word: Word) -> bool:
+        """Whether it is, or begins as, one of `words` or what `starts` has."""
+        text = word.head
+        if word.whole:
+            return text in self.words or text.startswith(self.starts)
+        return bool(text) and any(
+            named.startswith(text) or text.startswith(named) for named in (*self.words, *self.starts)
+        )
 
 
 @functools.cache

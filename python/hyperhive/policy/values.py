@@ -34,6 +34,10 @@ class Values:
         """Whether the variable is never an option, and one word also without quotes."""
         return self._all(name, _is_plain if quoted else _is_steady)
 
+    def of(self, name: str) -> tuple[Word, ...]:
+        """All that a tame variable may hold."""
+        return tuple(value for value in self._known.get(name, ()) if value is not None)
+
     def numeric(self, name: str) -> bool:
         """Whether the variable holds numbers only, so that arithmetic cannot take it for code."""
         return self._all(name, _is_number)

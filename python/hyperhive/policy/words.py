@@ -16,6 +16,7 @@ class Word:
     `head` is the static text that it begins with; if `whole`, there is nothing after it. `one`: it stays one word,
     whatever its expansions give. `option`: an expansion could make an option of it, or of a word that splits off.
     `number`: all that it gives are numbers. `glob`: names of files that are there, in directories that are not hidden.
+    `values`: what a variable holds that is all of it, if the command itself says that.
     """
 
     head: str
@@ -24,6 +25,7 @@ class Word:
     option: bool = False
     number: bool = False
     glob: bool = False
+    values: tuple[Word, ...] = ()
 
     @property
     def text(self) -> str | None:
@@ -48,8 +50,11 @@ class Builder:
         self._option = False
         self._number = False
         self._glob = False
+        self._parts = 0
+        self._values: tuple[Word, ...] = ()
 
     def static(self, text: str) -> None:
+        self._parts += bool(text)
         self._number = self._number and not text
         if self._whole:
             self._head += text
@@ -57,18 +62,24 @@ class Builder:
     def tail(self, text: str) -> None:
         """Static text, and then what nobody knows, in the same word."""
         self.static(text)
+        self._parts += 1
         self._whole = self._glob = False
 
-    def tame(self) -> None:
+    def tame(self, values: tuple[Word, ...]) -> None:
         """A variable that is never an option and never splits."""
+        self._parts += 1
+        self._values = values
+        self._option |= self._whole and self._head.startswith("-") and "=" not in self._head
         self._whole = self._number = self._glob = False
 
     def number(self) -> None:
+        self._parts += 1
         self._number = self._whole and self._head == ""
         self._option |= self._whole and self._head == "-"
         self._whole = False
 
     def unknown(self, *, quoted: bool) -> None:
+        self._parts += 1
         self._number = self._glob = False
         if not quoted:
             self._one = False
@@ -79,13 +90,15 @@ class Builder:
 
     def pattern(self, *, names: bool) -> None:
         """A glob or braces: several words, each of which begins as this one does. `names`: of visible files."""
+        self._parts += 1
         self._glob = names and (self._whole or self._glob)
         self._option |= self._whole and (self._head == "" or self._head.startswith("-"))
         self._one = False
         self._whole = False
 
     def word(self) -> Word:
-        return Word(self._head, self._whole, self._one, self._option, self._number, self._glob)
+        values = self._values if self._parts == 1 else ()
+        return Word(self._head, self._whole, self._one, self._option, self._number, self._glob, values)
 
 
 def add_literal(value: str, made: Builder, *, quoted: bool, first: bool) -> None:
