@@ -201,7 +201,8 @@ class _Judge:
         held, first = _known(words)
         if not any(entry.writes for entry in held):
             return None
-        return next((against for word in words[first:] if (against := self._places.argument(word))), None)
+        link = words[0].head.rpartition("/")[2] == "ln"
+        return next((against for word in words[first:] if (against := self._places.argument(word, link=link))), None)
 
     def _say(self, shown: str, against: str | None) -> None:
         self._add(shown, against or "a command of the shell itself", allowed=against is None)

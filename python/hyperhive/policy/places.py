@@ -50,8 +50,10 @@ class Places:
             return f"{op} {target} is not understood"
         return self._write(target)
 
-    def argument(self, word: Word) -> str | None:
-        """Why a program that writes files may not be given this one; None if it may. It may be one that it reads."""
+    def argument(self, word: Word, *, link: bool = False) -> str | None:
+        """Why a program that writes files may not be given this one; None if it may. It may be one that it reads, so
+        it may be outside of the agent's home; but not what a `link` leads to, nor where `..` leads.
+        """
         if word.text is None:
             inside = word.glob and not word.head.startswith(("/", "~")) and ".." not in word.head
             return None if inside else f"it could write to {word}, which is not written out"
@@ -59,7 +61,7 @@ class Places:
         if given == _NOTES:
             return None
         for path in (posixpath.normpath(posixpath.join(cwd, given)) for cwd in self._cwds):
-            if path.startswith("/state") and not self._inside(path):
+            if not self._inside(path) and (link or path.startswith("/state") or not given.startswith("/")):
                 return f"it could write to {given}, outside of the agent's directories"
             if _PROTECTED & set(path.split("/")):
                 return f"it could write to {given}, from where things are run"
