@@ -22,6 +22,11 @@ MAX_NESTED = 4
 """How deep `sh -c` may stand in `sh -c`."""
 
 
+_OPAQUE = wrappers.SHELLS | frozenset(
+    {"source", ".", "trap", "alias", "hash", "enable", "mapfile", "readarray", "jobs", "compgen", "complete", "builtin"}
+    | {"bind", "fc", "shopt", "zsh"}
+)
+"""What runs other commands that nothing here sees; where `*` is allowed and something is denied, it is not run."""
 _WHY_UNSAFE = {
     False: "{} can run programs or write files",
     True: "{} could become an option that runs programs or writes files; write it out, or put it after --",
@@ -159,13 +164,22 @@ class _Judge:
             self._say(shown, None)
         elif name in wrappers.NAMES and (inner := wrappers.inside(words)) is not None:
             await self._command(inner)
+        elif self._all and self._deny and name in _OPAQUE and wrappers.shell_script(words) is None:
+            self._add(shown, f"what {name} runs is not looked at, and bash.deny forbids some of it")
         elif (script := wrappers.shell_script(words)) and (self._all or self._rule(words)[0] is None):
             await self._nest(script)
         else:
             self._by_rule(words, shown)
-            if name.rpartition("/")[2] == "find":
-                for command in wrappers.find_commands(words):
-                    await self._command(command)
+            await self._inside(words)
+
+    async def _inside(self, words: Sequence[Word]) -> None:
+        """What a program that a rule gives by its path, or find, runs: it needs a rule as well."""
+        bare = (replace(words[0], head=words[0].head.rpartition("/")[2]), *words[1:])
+        if bare[0].head == "find":
+            for command in wrappers.find_commands(bare):
+                await self._command(command)
+        elif bare[0].head != words[0].head and bare[0].head in (*wrappers.NAMES, *wrappers.SHELLS):
+            await self._unwrapped(bare, " ".join(map(str, bare)))
 
     def _exact(self, words: Sequence[Word]) -> str | None:
         """The rule that is this command, written out: then it is what the operator has seen, whatever it runs."""

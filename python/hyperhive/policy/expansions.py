@@ -21,6 +21,7 @@ class Expansions:
     def __init__(self, source: bytes, values: Values) -> None:
         self.values = values
         self._source = source
+        self._in_quotes = False
 
     def statements(self, node: Node, key: str = "Stmts") -> None:
         """Walk a list of statements."""
@@ -146,7 +147,7 @@ class Expansions:
                 self._parameter(part, made, quoted=quoted)
             case "CmdSubst":
                 only(part, "Stmts", "Backquotes")
-                self.statements(part)
+                self._apart(part)
                 made.unknown(quoted=quoted)
             case "ArithmExp":
                 only(part, "X", "Bracket")
@@ -154,13 +155,21 @@ class Expansions:
                 made.number()
             case "ProcSubst":
                 only(part, "Op", "Stmts")
-                self.statements(part)
+                self._apart(part)
                 made.tail("/dev/fd/")
             case kind:
                 raise NotUnderstood(REFUSED.get(kind, f"{kind} in a word is not understood"))
 
+    def _apart(self, part: Node) -> None:
+        """The commands of a substitution, in which quoting begins anew."""
+        before, self._in_quotes = self._in_quotes, False
+        self.statements(part)
+        self._in_quotes = before
+
     def _single_quoted(self, part: Node, made: Builder) -> None:
         only(part, "Dollar", "Value")
+        if self._in_quotes:  # between the " of "${x:-'…'}" Bash and shfmt disagree about what a ' is
+            raise NotUnderstood("a single quote in an expansion that is quoted itself")
         value = part.get("Value", "")  # none for ''
         if flag(part, "Dollar") and "\\" in value:
             made.unknown(quoted=True)  # its escapes could be any character
@@ -172,8 +181,10 @@ class Expansions:
         if flag(part, "Dollar"):
             raise NotUnderstood('$"…" is translated by the locale')
         made.static("")
+        before, self._in_quotes = self._in_quotes, True
         for inner in part.get("Parts") or []:
             self._part(inner, made, quoted=True)
+        self._in_quotes = before
 
     def _parameter(self, part: Node, made: Builder, *, quoted: bool) -> None:
         only(part, "Short", "Length", "Param", "Index", "Slice", "Repl", "Exp")

@@ -67,13 +67,15 @@ def _may(wanted: tuple[str, ...], words: tuple[Word, ...]) -> bool:
         return True
     if not words:
         return not wanted
-    if not words[0].one and _may(wanted, words[1:]):  # it could be no word at all
+    rest = words[1:]
+    if not words[0].one and _may(wanted, rest):  # it could be no word at all
         return True
     if not wanted:
         return False
-    if not _possible(wanted[0], words[0]):
-        return False
-    return _may(wanted[1:], words[1:]) or (not words[0].one and _may(wanted[1:], words))
+    if wanted[0] == ANY and _may(wanted, rest):  # a denied `*` is any number of words, wherever it stands
+        return True
+    fits = _possible(wanted[0], words[0])
+    return fits and (_may(wanted[1:], rest) or (not words[0].one and _may(wanted[1:], words)))
 
 
 def _possible(token: str, word: Word) -> bool:

@@ -29,8 +29,13 @@ def name_of(node: Node) -> str:
 
 def only(node: Node, *fields: str) -> None:
     """Raises NotUnderstood if the node has a field that is not one of these, and neither a position nor a comment."""
+    for comment in node.get("Comments") or []:
+        if "\\" in comment.get("Text", ""):  # shfmt lets a line end in a backslash go on, Bash does not
+            raise NotUnderstood("a comment with a backslash")
     for key, value in node.items():
-        if key in fields or key in ("Type", "Comments", "Last") or key.endswith("Last") or value in (None, False, []):
+        if key.endswith("Last"):  # comments at the end of a list
+            only({"Comments": value})
+        if key in fields or key in ("Type", "Comments") or key.endswith("Last") or value in (None, False, []):
             continue
         if not (isinstance(value, dict) and set(value) == {"Offset", "Line", "Col"}):
             raise NotUnderstood(REFUSED.get(key, f"{node.get('Type', 'a statement')} with {key} is not understood"))

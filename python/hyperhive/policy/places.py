@@ -57,7 +57,7 @@ class Places:
         if word.text is None:
             inside = word.glob and not word.head.startswith(("/", "~")) and ".." not in word.head
             return None if inside else f"it could write to {word}, which is not written out"
-        given = word.head.partition("=")[2] if "=" in word.head else word.head.removeprefix("-t")
+        given = _path_in(word.head)
         if given == _NOTES:
             return None
         for path in (posixpath.normpath(posixpath.join(cwd, given)) for cwd in self._cwds):
@@ -86,3 +86,11 @@ class Places:
 
     def _inside(self, path: str) -> bool:
         return any(path == root or path.startswith(f"{root}/") for root in self._roots)
+
+
+def _path_in(text: str) -> str:
+    """The path in an argument: behind `=`, or attached to an option's letter."""
+    if "=" in text:
+        return text.partition("=")[2]
+    starts = [text.find(mark) for mark in ("/", "..") if mark in text]
+    return text[min(starts) :] if text.startswith("-") and starts else text

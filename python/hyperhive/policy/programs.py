@@ -26,6 +26,7 @@ class Program:
     short: str = ""
     words: tuple[str, ...] = ()
     starts: tuple[str, ...] = ()
+    holds: tuple[str, ...] = ()
     values: tuple[str, ...] = ()
     old: bool = False
     writes: bool = False
@@ -37,7 +38,7 @@ class Program:
     @property
     def narrows(self) -> bool:
         """Whether a `*` does not give everything."""
-        return bool(self.long or self.short or self.words or self.starts)
+        return bool(self.long or self.short or self.words or self.starts or self.holds)
 
     def takes_next(self, word: Word) -> bool:
         """Whether the word after this one is its value (long options may be abbreviated, short ones clustered)."""
@@ -63,6 +64,8 @@ class Program:
     def _is_named(self, word: Word) -> bool:
         """Whether it is, or begins as, one of `words` or what `starts` has."""
         text = word.head
+        if self.holds and (not word.whole or any(held in text for held in self.holds)):
+            return True
         if word.whole:
             return text in self.words or text.startswith(self.starts)
         return bool(text) and any(

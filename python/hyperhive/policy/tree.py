@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from hyperhive.policy.expansions import Expansions
-from hyperhive.policy.nodes import REFUSED, Node, name_of, only
+from hyperhive.policy.nodes import PLAIN_NAME, REFUSED, Node, name_of, only
 from hyperhive.policy.script import Assignment, NotUnderstood, Redirect, Script, Simple
 from hyperhive.policy.values import Values
 from hyperhive.policy.words import Word
@@ -21,6 +21,7 @@ _REDIRECTS = (b"&>>", b"<<<", b"<<-", b"&>", b">>", b">&", b">|", b"<>", b"<<", 
 def flatten(tree: Node, source: bytes) -> Script:
     """The script of shfmt's JSON of `source`. Raises NotUnderstood."""
     values = Values()
+    only(tree, "Stmts")
     _Walk(source, values).statements(tree)
     values.settle()
     walk = _Walk(source, values)
@@ -64,8 +65,16 @@ class _Walk(Expansions):
         before = tuple(self._assignments(node.get("Assigns") or [], exported=bool(words)))
         if words:
             self.script.commands.append(Simple(words, before))
+            self._filled(words)
         else:
             self.assign(before)
+
+    def _filled(self, words: tuple[Word, ...]) -> None:
+        """`read NAME` and its like give a variable a value that nobody knows; any word could be the name."""
+        if words[0].text in ("read", "printf", "mapfile", "readarray", "getopts", "wait"):
+            for word in words[1:]:
+                if word.text is not None and PLAIN_NAME.match(word.text):
+                    self.values.add(word.text, None)
 
     def _Subshell(self, node: Node) -> None:  # noqa: N802
         only(node, "Stmts")
@@ -198,6 +207,8 @@ class _Walk(Expansions):
             raise NotUnderstood(f"the descriptor {number['Value']} is not a number")
         word = self._word(node["Word"]) if node.get("Word") is not None else None
         if node.get("Hdoc") is not None:
+            self._in_quotes = True  # an expansion in a here-document is read as between double quotes
             self._word(node["Hdoc"])
+            self._in_quotes = False
         inside = op in (b"<<", b"<<-", b"<<<")
         self.script.redirects.append(Redirect(op.decode(), None if inside else word))

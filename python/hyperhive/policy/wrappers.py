@@ -112,7 +112,11 @@ def _find_command(rest: list[Word]) -> Simple:
 def _filled(word: Word, mark: str, *, option: bool) -> Word:
     """The word with something unknown for the mark."""
     before, found, _ = word.head.partition(mark)
-    return Word(before, whole=False, option=option and before in ("", "-")) if found else word
+    return (
+        Word(before, whole=False, option=option and (not before or (before.startswith("-") and "=" not in before)))
+        if found
+        else word
+    )
 
 
 def _env(arguments: Sequence[Word]) -> Simple | None:
