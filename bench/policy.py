@@ -14,7 +14,7 @@ from settings_samples import sample
 from bench.row import Row
 
 ROUNDS = 200
-PATTERNS = 150
+PATTERNS = 500
 MAX_HOOK = 40.0
 MAX_CORE = 50.0
 COMMAND = 'cd src && git log --oneline -5 | head -3 && for f in a b; do wc -l "$f"; done 2>&1'
@@ -35,7 +35,8 @@ def measure() -> list[Row]:
         Row("a hook's decision as a whole process, p50", hooks[len(hooks) // 2], "ms", "", ok=True),
         _bounded("a hook's decision as a whole process, p95", _p95(hooks), MAX_HOOK),
         _bounded("explain in the core, p95", _p95(core), MAX_CORE),
-        _bounded(f"delta of settings with {PATTERNS} patterns each", _delta(), MAX_CORE),
+        _bounded(f"delta of {PATTERNS} patterns each, p95", _delta("tool{}"), MAX_CORE),
+        _bounded(f"delta of {PATTERNS} patterns of one program each, p95", _delta("git sub{}"), MAX_CORE),
     ]
 
 
@@ -88,15 +89,18 @@ def _hooks(directory: Path) -> list[float]:
     return [int(line) / 1e6 for line in done.stdout.split()]
 
 
-def _delta() -> float:
-    """Milliseconds: half of the patterns stay, the others narrow or are new."""
+def _delta(shape: str) -> float:
+    """Milliseconds, with nothing remembered: half of the patterns stay, the others narrow or are new."""
     from hyperhive.policy.delta import delta  # noqa: PLC0415
+    from hyperhive.policy.match import tokens  # noqa: PLC0415
 
-    old = sample(bash={"allow": [f"tool{number} *" for number in range(PATTERNS)], "deny": []})
-    mixed = [f"tool{number} {'*' if number % 2 else 'x'}" for number in range(PATTERNS // 2, PATTERNS * 3 // 2)]
-    new = sample(bash={"allow": mixed, "deny": []})
+    names = [shape.format(number) for number in range(PATTERNS * 3 // 2)]
+    old = sample(bash={"allow": [f"{name} *" for name in names[:PATTERNS]], "deny": []})
+    later = [f"{name} {'*' if number % 2 else 'x'}" for number, name in enumerate(names[PATTERNS // 2 :])]
+    new = sample(bash={"allow": later, "deny": []})
     times = []
     for _ in range(20):
+        tokens.cache_clear()
         began = time.perf_counter()
         delta(old, new)
         times.append((time.perf_counter() - began) * 1000)

@@ -155,7 +155,9 @@ in
         description = ''
           Which proposals are applied without asking an operator. With `"narrowing"` those that only take something away
           from what the agent has now: a command, a tool, a host, a package, time or money. Whatever adds something, or
-          changes a prompt, an identity or the guest's NixOS configuration, is always asked for.
+          changes a prompt, an identity or the guest's NixOS configuration, is always asked for. The audit log has such
+          an approval as `policy:narrowing`. hive-root accepts one only while this option allows it, or to go back to a
+          generation that it has run.
         '';
       };
     };

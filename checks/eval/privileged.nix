@@ -7,6 +7,7 @@ let
   unit = verb: services."hive-${verb}@";
   service = verb: (unit verb).serviceConfig;
   plain = builtins.unsafeDiscardStringContext;
+  coreJson = module: builtins.fromJSON (plain (hive module).environment.etc."hyperhive/core.json".text);
   rootJson = module: builtins.fromJSON (plain (hive module).environment.etc."hyperhive/root.json".text);
   rules = module: (hive module).systemd.tmpfiles.rules;
   verbs = [
@@ -187,6 +188,38 @@ in
       agents.worker.index = 7;
       agents.manager.index = 0;
     };
+  };
+
+  # Root decides by its own file, the core by its; both are told the same.
+  "the policy approves narrowings only where the host says so, to root and to the core" = {
+    expr =
+      let
+        told =
+          module:
+          map (value: value.autoApprove) [
+            (rootJson module)
+            (coreJson module).policy
+          ];
+      in
+      [
+        (told { policy.autoApprove = "narrowing"; })
+        (told { policy.autoApprove = "never"; })
+        (told { })
+      ];
+    expected = [
+      [
+        "narrowing"
+        "narrowing"
+      ]
+      [
+        "never"
+        "never"
+      ]
+      [
+        "never"
+        "never"
+      ]
+    ];
   };
 
   "an agent made at run time has the flags and limits of a declared one that says nothing" = {

@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 MAX_REASON = 4000
 BY_POLICY = "policy:narrowing"
 """Who approved, where `services.hyperhive.policy.autoApprove` let a pure narrowing through."""
+_BECAUSE = "it only takes something away (services.hyperhive.policy.autoApprove)"
 TOLD = frozenset({State.REJECTED, State.DENIED, State.APPLIED, State.FAILED})
 """The ends that requester, manager and operator are told of by mail."""
 
@@ -162,7 +163,8 @@ class Proposals:
                     return _Step(fresh, [])
                 step = self._step(connection, fresh, state, "system", **changes)
                 if self._auto_approve and _needs_nobody(step.row):
-                    return self._step(connection, step.row, State.APPROVED, BY_POLICY, decided_by=BY_POLICY)
+                    told = {"decided_by": BY_POLICY, "decision": _BECAUSE}
+                    return self._step(connection, step.row, State.APPROVED, BY_POLICY, **told)
                 return step
 
             if (await self._write(store)).state is State.APPROVED:
@@ -214,6 +216,9 @@ class Proposals:
     async def _apply_steps(self, row: Proposal) -> None:
         number = row.generation
         if number is None:
+            if (await self._write(lambda c: self._begin(c, row.id))).state is State.REQUESTED:
+                self._spawn(self._check(row.id))
+                return
             number = await self._database.read(lambda c: generation_rows.next_number(c, row.agent))
         await self._record(row.id, State.BUILDING, generation=number)
         built = await self._generations.build(
@@ -223,6 +228,15 @@ class Proposals:
         await self._record(row.id, State.ACTIVATING)
         await self._generations.activate(built)
         await self._record(row.id, State.APPLIED)
+
+    def _begin(self, connection: sqlite3.Connection, proposal: int) -> _Step:
+        """Take an approval back that was for another generation than runs now, or that the policy gives no more."""
+        row = rows.get(connection, proposal)
+        moved = agents.get(connection, row.agent).generation != row.base_generation
+        if not moved and (self._auto_approve or row.decided_by != BY_POLICY):
+            return _Step(row, [])
+        undecided = {"fingerprint": None, "decided_by": None, "decision": None}
+        return self._step(connection, row, State.REQUESTED, "system", **undecided)
 
     async def _record(self, proposal: int, state: State, **changes: object) -> None:
         await self._write(lambda c: self._step(c, rows.get(c, proposal), state, "system", **changes))
@@ -254,6 +268,7 @@ class Proposals:
             "commit": row.commit,
             "state": str(row.state),
             "generation": row.generation,
+            "decided_by": row.decided_by,
             "reason": row.error or row.decision,
         }
         body = json.dumps({name: value for name, value in result.items() if value is not None})

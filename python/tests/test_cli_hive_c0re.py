@@ -56,6 +56,29 @@ def test_a_configuration_file_is_read(ran: list[CoreConfig], tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
+    ("policy", "expected"),
+    [({}, False), ({"policy": {"autoApprove": "never"}}, False), ({"policy": {"autoApprove": "narrowing"}}, True)],
+)
+def test_nothing_is_approved_by_itself_unless_the_configuration_says_so(
+    ran: list[CoreConfig], tmp_path: Path, policy: dict[str, object], expected: bool
+) -> None:
+    file = tmp_path / "core.json"
+    value = {"backend": "local", "stateDir": "/s", "runtimeDir": "/r", "modelApi": {"url": "http://x"}}
+    file.write_text(json.dumps({**value, **policy}))
+    assert main(["--config", str(file)]) == 0
+    assert main(["--state", str(tmp_path)]) == 0
+    assert [config.auto_approve for config in ran] == [expected, False]
+
+
+def test_a_policy_that_is_not_known_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "core.json"
+    value = {"backend": "local", "stateDir": "/s", "runtimeDir": "/r", "modelApi": {"url": "http://x"}}
+    file.write_text(json.dumps({**value, "policy": {"autoApprove": "always"}}))
+    assert main(["--config", str(file)]) == 1
+    assert "'always' is not a valid AutoApprove" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("arguments", "said"),
     [
         ([], "there is nothing to run; give --config FILE or --state DIR"),

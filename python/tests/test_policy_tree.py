@@ -166,6 +166,11 @@ def test_whatever_is_typed_there_is_a_verdict_and_rm_never_runs(command: str) ->
         assert all(verdict.command.split()[0] != "rm" for verdict in decision.verdicts if verdict.command.split())
 
 
+@pytest.mark.parametrize("command", ["xargs -I '' ls", "xargs -I", "env", "timeout", "find . -exec", "sh -c"])
+def test_a_wrapper_that_is_cut_short_is_denied(command: str) -> None:
+    assert not asyncio.run(decide(command, EVERYTHING)).allowed
+
+
 def test_without_shfmt_nothing_is_decided(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(Unavailable, match="shfmt cannot be run"):

@@ -11,9 +11,8 @@ import pytest
 from core_rig import LACKING, SKIP_REASON, Hive, ceilings, git, hive, nix
 
 from hyperhive.errors import BadInput, Conflict, NotFound
-from hyperhive.proposals import BY_POLICY
 from hyperhive.settings import Role
-from hyperhive.store.proposals import APPLYING, State
+from hyperhive.store.proposals import State
 
 pytestmark = pytest.mark.skipif(LACKING is not None, reason=SKIP_REASON)
 
@@ -186,47 +185,6 @@ def test_an_approval_is_bound_to_what_was_shown(tmp_path: Path) -> None:
         with pytest.raises(Conflict, match="not what you were shown"):
             await made.core.proposals.approve(row.id, "something else", "operator:test")
         assert (await made.core.proposals.get(row.id)).state is State.CHECKED
-
-    play(tmp_path, scene)
-
-
-def test_a_pure_narrowing_is_applied_without_asking_if_the_policy_says_so(tmp_path: Path) -> None:
-    async def scene(made: Hive) -> None:
-        wide = await made.propose("worker", nix('bash.allow = [ "git *" "ls *" ];'))
-        assert wide.state is State.CHECKED  # it adds commands
-        await made.approve(wide)
-        narrow = await made.propose("worker", nix('bash.allow = [ "git log *" "ls *" ];'))
-        applied = await made.settled(narrow.id, State.REQUESTED, State.CHECKED, *APPLYING)
-        assert (applied.state, applied.decided_by, applied.generation) == (State.APPLIED, BY_POLICY, 3)
-        assert (await made.core.hive.settings("worker")).bash.allow == ("git log *", "ls *")
-        assert "proposal.approved" in await made.audit(f"proposal/{narrow.id}")
-        told = [event for event in await made.events("operator") if event.get("proposal") == narrow.id]
-        assert [event["state"] for event in told] == ["applied"]
-
-    play(tmp_path, scene, auto_approve=True)
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [
-        'bash.allow = [ "git log *" "wc *" ];',
-        'bash.allow = [ "git log *" ]; prompt = "Do as you like.";',
-        'bash.allow = [ "git log *" ]; model = "opus";',
-        'bash.allow = [ "git log *" ]; git.name = "Boss";',
-    ],
-)
-def test_what_is_more_than_a_narrowing_waits_for_an_operator(tmp_path: Path, settings: str) -> None:
-    async def scene(made: Hive) -> None:
-        await made.approve(await made.propose("worker", nix('bash.allow = [ "git *" ];')))
-        assert (await made.propose("worker", nix(settings))).state is State.CHECKED
-
-    play(tmp_path, scene, auto_approve=True)
-
-
-def test_a_narrowing_waits_too_unless_the_policy_says_otherwise(tmp_path: Path) -> None:
-    async def scene(made: Hive) -> None:
-        await made.approve(await made.propose("worker", nix('bash.allow = [ "git *" ];')))
-        assert (await made.propose("worker", nix('bash.allow = [ "git log *" ];'))).state is State.CHECKED
 
     play(tmp_path, scene)
 

@@ -243,16 +243,43 @@ def test_nix_missing_is_one_line(
     _refused(host, capsys, "nix-store cannot be run: No such file or directory")
 
 
-def test_a_narrowing_that_the_policy_approved_runs_only_where_the_configuration_says_so(
-    host: Host, capsys: pytest.CaptureFixture[str]
+_NO_POLICY = "approved by the policy, no operator, and services.hyperhive.policy.autoApprove is not"
+
+
+@pytest.mark.parametrize("configured", [{}, {"autoApprove": "never"}, {"autoApprove": True}, {"autoApprove": "always"}])
+def test_a_narrowing_that_the_policy_approved_is_refused_unless_the_configuration_says_so(
+    host: Host, capsys: pytest.CaptureFixture[str], configured: dict[str, object]
 ) -> None:
     host.built("worker", 1)
+    host.configure(**configured)
     host.database.execute("UPDATE proposals SET decided_by = 'policy:narrowing'")
-    _refused(host, capsys, "which policy:narrowing decided, no operator")
+    _refused(host, capsys, _NO_POLICY)
+
+
+def test_what_the_policy_approved_can_be_gone_back_to_when_it_approves_no_more(
+    host: Host, capsys: pytest.CaptureFixture[str]
+) -> None:
+    systems = [host.built("worker", number) for number in (1, 2, 3)]
+    host.database.execute("UPDATE proposals SET decided_by = 'policy:narrowing'")
+    host.generation("worker", 2, proposal=host.proposal("worker", generation=2))
+    host.generation("worker", 3, proposal=host.proposal("worker", generation=3, decided_by="policy:narrowing"))
     host.configure(autoApprove="narrowing")
     assert host.run("activate", "worker:1") == 0
     host.configure(autoApprove="never")
-    assert host.run("activate", "worker:1") == 0, "what runs already can be started again"
+    for number in (1, 2, 1):
+        assert host.run("activate", f"worker:{number}") == 0
+        assert _profile(host).resolve() == systems[number - 1]
+    assert host.run("activate", "worker:3") == 1
+    assert _NO_POLICY in capsys.readouterr().err
+    assert _profile(host).resolve() == systems[0]
+
+
+def test_only_the_profiles_own_generations_count_as_what_ran(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
+    system = host.built("worker", 1)
+    host.database.execute("UPDATE proposals SET decided_by = 'policy:narrowing'")
+    for name in ("system-1-link.old", "other-1-link", "system--link"):
+        (host.places.profiles / "worker" / name).symlink_to(system)
+    _refused(host, capsys, _NO_POLICY)
 
 
 @pytest.mark.parametrize("decider", ["policy:widening", "worker", "policy", None])

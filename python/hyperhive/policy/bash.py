@@ -193,7 +193,7 @@ class _Judge:
 
     def _by_rule(self, words: Sequence[Word], shown: str) -> None:
         rule, why = self._rule(words)
-        if rule not in (None, ANY) and (against := self._written(words)) is not None:
+        if rule is not None and not self._all and (against := self._written(words)) is not None:
             rule, why = None, f'bash.allow "{rule}" does not give this: {against}'
         self._add(shown, why, rule, allowed=rule is not None)
 
@@ -212,7 +212,7 @@ class _Judge:
 
     def _written(self, words: Sequence[Word]) -> str | None:
         """Why a program that writes files may not have these arguments."""
-        held, first = _known(words)
+        held, first = known(words)
         if not any(entry.writes for entry in held):
             return None
         link = words[0].head.rpartition("/")[2] == "ln"
@@ -233,7 +233,7 @@ def doubt(rule: str, words: Sequence[Word], start: int) -> str | None:
         for index, why in git.doubts(words[start:]):
             if not _is_spelled(spelled, words, start + index):
                 return why
-    held, first = _known(words[start:])
+    held, first = known(words[start:])
     first += start
     rest = words[first:]
     at = 0
@@ -245,7 +245,7 @@ def doubt(rule: str, words: Sequence[Word], start: int) -> str | None:
     return _script_doubt(name, rest)
 
 
-def _known(words: Sequence[Word]) -> tuple[tuple[programs.Program, ...], int]:
+def known(words: Sequence[Word]) -> tuple[tuple[programs.Program, ...], int]:
     """What the table knows about a command (for git, of its subcommand too), and where its arguments begin."""
     name = words[0].head.rpartition("/")[2]
     if name != "git":

@@ -8,8 +8,11 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from hyperhive.policy.contain import Patterns
+from hyperhive.policy.contain import Patterns, covers
+from hyperhive.policy.match import ANY
 from hyperhive.settings import Role, Settings
+
+_Shown = str | list[str] | None
 
 
 class Direction(StrEnum):
@@ -24,13 +27,15 @@ _ROLE, _NIXOS, _BASH, _TOOLS, _NETWORK, _MODEL, _PACKAGES = 100, 95, 90, 80, 70,
 _LIMITS, _IDENTITY, _PROMPT, _NARROWING, _NEUTRAL = 40, 35, 30, 10, 5
 _MAX_PROMPT_LINES = 40
 _MAX_LINE = 200
+_MAX_LISTED = 10
 
 
 @dataclass(frozen=True)
 class Change:
     """One thing that changes. `text` is a sentence (a prompt's is followed by its diff); more `weight` matters more.
 
-    `before` and `after` are the values as in the settings, None where there is none.
+    `before` and `after` are the values as in the settings, None where there is none; a list of the patterns that one
+    pattern replaces, or is replaced by.
     """
 
     area: str
@@ -64,6 +69,42 @@ _LISTS = (
     _List("packages", "", "has {} on its PATH now", "no longer has {} on its PATH", _PACKAGES),
 )
 
+
+@dataclass(frozen=True)
+class _Rules:
+    """A list of patterns: what it means that it covers more (`grows`) or less, and what is said about it."""
+
+    key: str
+    grows: Direction
+    shrinks: Direction
+    comes: str
+    goes: str
+    keeps: str
+    lists: str
+    unlists: str
+
+
+_ALLOW = _Rules(
+    "allow",
+    grows=Direction.WIDENING,
+    shrinks=Direction.NARROWING,
+    comes="may now run: {}",
+    goes="may no longer run: {}",
+    keeps="may run only {} of what {} allowed",
+    lists="lists {}, which {} allowed already",
+    unlists="no longer lists {}, which {} still allows",
+)
+_DENY = _Rules(
+    "deny",
+    grows=Direction.NARROWING,
+    shrinks=Direction.WIDENING,
+    comes="is now denied: {}",
+    goes="is no longer denied: {}",
+    keeps="is denied only {} of what {} denied",
+    lists="is now denied: {}, as {} was already",
+    unlists="is no longer denied: {} by name; {} is",
+)
+
 # The last: whether more of it is more.
 _NUMBERS = (
     ("session", "turnTimeout", "a turn may take {} → {} s", True),
@@ -87,8 +128,9 @@ def delta(old: Settings | None, new: Settings, *, nixos_changed: str | None = No
     changes = [
         *_role(old, new),
         *_nixos(nixos_changed),
-        *_allowed_commands(old, new),
-        *_denied_commands(old, new),
+        *_commands(_ALLOW, old, new),
+        *_unseen(old, new),
+        *_commands(_DENY, old, new),
         *(change for spec in _LISTS for change in _list(spec, old, new)),
         *_models(old, new),
         *_limits(old, new),
@@ -132,12 +174,8 @@ def _nixos(text: str | None) -> Iterator[Change]:
 
 def _list(spec: _List, old: Settings | None, new: Settings) -> Iterator[Change]:
     before, after = (_entries(spec, settings) for settings in (old, new))
-    for entry in after:
-        if entry not in before:
-            yield _entry(spec, entry, added=True)
-    for entry in before:
-        if entry not in after:
-            yield _entry(spec, entry, added=False)
+    yield from (_entry(spec, entry, added=True) for entry in _without(after, before))
+    yield from (_entry(spec, entry, added=False) for entry in _without(before, after))
 
 
 def _entries(spec: _List, settings: Settings | None) -> tuple[str, ...]:
@@ -156,63 +194,64 @@ def _entry(spec: _List, entry: str, *, added: bool) -> Change:
     return Change(spec.area, Direction.NARROWING, text, before, after, _NARROWING)
 
 
-def _allowed_commands(old: Settings | None, new: Settings) -> Iterator[Change]:
-    """bash.allow: a pattern that another one covers gives nothing, and takes nothing when it goes."""
-    before, after = _patterns(old, "allow"), _patterns(new, "allow")
-    added = [pattern for pattern in after if pattern not in before]
-    removed = [pattern for pattern in before if pattern not in after]
-    held, gone, come, stay = Patterns(before), Patterns(removed), Patterns(added), Patterns(after)
-    for pattern in added:
-        if (wider := held.cover_of(pattern)) is None:
-            grown = gone.covered_by(pattern)
-            only = f" (until now only {', '.join(grown)})" if grown else ""
-            yield Change("bash", Direction.WIDENING, f"may now run: {pattern}{only}", None, pattern, _BASH)
-        elif wider in after:
-            text = f"lists {pattern}, which {wider} allowed already"
-            yield Change("bash", Direction.NEUTRAL, text, None, pattern, _NEUTRAL)
-    for pattern in removed:
-        if (wider := stay.cover_of(pattern)) is not None:
-            text = f"no longer lists {pattern}, which {wider} {'still allows' if wider in before else 'allows'}"
-            yield Change("bash", Direction.NEUTRAL, text, pattern, None, _NEUTRAL)
-        else:
-            yield _no_longer_allowed(pattern, come.covered_by(pattern))
+def _commands(rules: _Rules, old: Settings | None, new: Settings) -> Iterator[Change]:
+    """bash.allow or bash.deny: a pattern that another one covers adds nothing, and takes nothing when it goes.
+
+    A pattern that replaces one that it covers, or is covered by, is one change with it.
+    """
+    before, after = _patterns(old, rules.key), _patterns(new, rules.key)
+    added, removed = _without(after, before), _without(before, after)
+    come, gone = Patterns(added), Patterns(removed)
+    added_covers, removed_covers = _covers(added, Patterns(before)), _covers(removed, Patterns(after))
+    grown = {pattern: gone.covered_by(pattern) for pattern, wider in added_covers.items() if wider is None}
+    shrunk = {pattern: come.covered_by(pattern) for pattern, wider in removed_covers.items() if wider is None}
+    for pattern, narrower in grown.items():
+        text = rules.comes.format(pattern) + (f" (until now only {_listed(narrower)})" if narrower else "")
+        yield _command(rules.grows, text, narrower or None, pattern)
+    for pattern, narrower in shrunk.items():
+        text = rules.keeps.format(_listed(narrower), pattern) if narrower else rules.goes.format(pattern)
+        yield _command(rules.shrinks, text, pattern, narrower or None)
+    said = {pattern for narrower in (*grown.values(), *shrunk.values()) for pattern in narrower}
+    for pattern, wider in added_covers.items():
+        if wider is not None and pattern not in said:
+            yield _command(Direction.NEUTRAL, rules.lists.format(pattern, wider), None, pattern)
+    for pattern, wider in removed_covers.items():
+        if wider is not None and pattern not in said:
+            yield _command(Direction.NEUTRAL, rules.unlists.format(pattern, wider), pattern, None)
 
 
-def _no_longer_allowed(pattern: str, kept: list[str]) -> Change:
-    if kept:
-        text = f"may run only {', '.join(kept)} of what {pattern} allowed"
-        return Change("bash", Direction.NARROWING, text, pattern, kept, _NARROWING)
-    return Change("bash", Direction.NARROWING, f"may no longer run: {pattern}", pattern, None, _NARROWING)
+def _unseen(old: Settings | None, new: Settings) -> Iterator[Change]:
+    """`*` looks for what is denied inside of a shell's script, too; a rule for the shell gives the script whole."""
+    if old is None or not old.bash.deny or ANY not in _without(_patterns(old, "allow"), new.bash.allow):
+        return
+    for pattern in _patterns(new, "allow"):
+        if pattern in old.bash.allow and not covers(ANY, pattern):
+            text = f"runs without a look inside, as {ANY} goes: {pattern}"
+            yield _command(Direction.WIDENING, text, pattern, pattern)
 
 
-def _denied_commands(old: Settings | None, new: Settings) -> Iterator[Change]:
-    """bash.deny: the same the other way round."""
-    before, after = _patterns(old, "deny"), _patterns(new, "deny")
-    held, stay = Patterns(before), Patterns(after)
-    for pattern in after:
-        if pattern not in before:
-            yield _now_denied(pattern, held.cover_of(pattern))
-    for pattern in before:
-        if pattern not in after:
-            yield _no_longer_denied(pattern, stay.cover_of(pattern))
-
-
-def _now_denied(pattern: str, wider: str | None) -> Change:
-    if wider is None:
-        return Change("bash", Direction.NARROWING, f"is now denied: {pattern}", None, pattern, _NARROWING)
-    text = f"is now denied: {pattern}, as {wider} was already"
-    return Change("bash", Direction.NEUTRAL, text, None, pattern, _NEUTRAL)
-
-
-def _no_longer_denied(pattern: str, wider: str | None) -> Change:
-    if wider is None:
-        return Change("bash", Direction.WIDENING, f"is no longer denied: {pattern}", pattern, None, _BASH)
-    text = f"is no longer denied: {pattern} by name; {wider} is"
-    return Change("bash", Direction.NEUTRAL, text, pattern, None, _NEUTRAL)
+def _command(direction: Direction, text: str, before: _Shown, after: _Shown) -> Change:
+    weight = {Direction.WIDENING: _BASH, Direction.NARROWING: _NARROWING, Direction.NEUTRAL: _NEUTRAL}[direction]
+    return Change("bash", direction, text, before, after, weight)
 
 
 def _patterns(settings: Settings | None, key: str) -> tuple[str, ...]:
     return () if settings is None else tuple(dict.fromkeys(getattr(settings.bash, key)))
+
+
+def _without(patterns: tuple[str, ...], others: tuple[str, ...]) -> tuple[str, ...]:
+    held = frozenset(others)
+    return tuple(pattern for pattern in patterns if pattern not in held)
+
+
+def _covers(patterns: tuple[str, ...], others: Patterns) -> dict[str, str | None]:
+    """For each pattern one of the others that covers it."""
+    return {pattern: others.cover_of(pattern) for pattern in patterns}
+
+
+def _listed(patterns: list[str]) -> str:
+    more = len(patterns) - _MAX_LISTED
+    return ", ".join(patterns[:_MAX_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _models(old: Settings | None, new: Settings) -> Iterator[Change]:
@@ -240,7 +279,9 @@ def _model(what: str, before: str | None, after: str | None) -> Change:
 
 
 def _price(model: str | None) -> int | None:
-    return next((place for place, family in enumerate(_PRICES) if model and family in model.lower()), None)
+    """The place of a model's family; None for a name that is of none, or of several."""
+    found = [place for place, family in enumerate(_PRICES) if model and family in model.lower()]
+    return found[0] if len(found) == 1 else None
 
 
 def _limits(old: Settings | None, new: Settings) -> Iterator[Change]:

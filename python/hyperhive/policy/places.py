@@ -30,9 +30,9 @@ class Places:
         words = [word for word in arguments if word.text not in ("--", "-P", "-L")]
         if any(word.text is None for word in words) or len(words) > 1:
             return "cd needs one directory, written out"
-        target = words[0].head if words else WORK
+        target = words[0].head if words else "/state"  # HOME
         if target == "-":
-            return None
+            return None if len(self._cwds) > 1 else "cd - could go anywhere: nothing here was left before"
         reached = {posixpath.normpath(posixpath.join(cwd, target)) for cwd in self._cwds}
         if not all(self._inside(place) for place in reached):
             return f"cd {target} leaves the directories that are the agent's"

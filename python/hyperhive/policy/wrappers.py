@@ -129,18 +129,22 @@ def _env(arguments: Sequence[Word]) -> Simple | None:
 
 
 def _xargs(arguments: Sequence[Word]) -> Simple:
-    rest = list(_after_options("xargs", _XARGS, arguments)) or [Word("echo")]
+    rest = _after_options("xargs", _XARGS, arguments)
     mark = _replaced(arguments[: len(arguments) - len(rest)])
+    command = tuple(rest) or (Word("echo"),)
     if mark is None:
-        return Simple((*rest, ANYTHING))
-    return Simple(tuple(_filled(word, mark, option=True) for word in rest))
+        return Simple((*command, ANYTHING))
+    return Simple(tuple(_filled(word, mark, option=True) for word in command))
 
 
 def _replaced(options: Sequence[Word]) -> str | None:
     """What -I names as the place of each input line."""
     for index, word in enumerate(options):
         if word.head.startswith("-I"):
-            return word.head[2:] or options[index + 1].head
+            mark = word.head[2:] or "".join(following.head for following in options[index + 1 : index + 2])
+            if not mark:
+                raise NotUnderstood("xargs -I without what it replaces")
+            return mark
     return None
 
 

@@ -18,6 +18,7 @@ from hyperhive.root.record import record
 
 _NAME = re.compile(r"[0-9a-df-np-sv-z]{32}-[A-Za-z0-9+._?=-]+\Z")
 _PROFILE = "system"
+_GENERATION = re.compile(r"system-[0-9]+-link\Z")
 
 
 def activate(places: Places, config: RootConfig, name: str, number: int) -> None:
@@ -27,22 +28,27 @@ def activate(places: Places, config: RootConfig, name: str, number: int) -> None
     """
     core = config.core()
     with record(config.state_dir, core.uid) as hive:
-        by_policy = config.auto_approve or _is_running(places, config, name, number)
-        hive.check_may_run(name, number, auto_approve=by_policy)
+        by_policy = hive.check_may_run(name, number)
     if name not in indexes.known(places.own):
         raise NotFound(f"{name} was never prepared; hive-prepare@{name}.service does that")
     system = _built(places, config, name, number, core.uid)
     say(f"generation {number} of {name} is {system}")
     with opened(places.profiles) as profiles, profiles.child(name) as profile:
         _check_profile(profile)
+        if by_policy and not config.auto_approve and system not in _ran(profile):
+            raise Forbidden(
+                f"generation {number} of {name} was approved by the policy, no operator, and"
+                ' services.hyperhive.policy.autoApprove is not "narrowing"'
+            )
         set_profile(profile.path / _PROFILE, system)
     restart_container(name)
 
 
-def _is_running(places: Places, config: RootConfig, name: str, number: int) -> bool:
-    """Whether the profile is at that generation's system already: autoApprove allowed it when it was applied."""
-    profile, built = places.profiles / name / _PROFILE, config.state_dir / "systems" / name / str(number)
-    return profile.is_symlink() and built.is_symlink() and profile.resolve() == built.resolve()
+def _ran(profile: Directory) -> set[Path]:
+    """The systems that the profile pointed to, ever. Only root writes there: each was allowed when it was set."""
+    links = [name for name in profile.names() if _GENERATION.match(name)]
+    with explained(profile.path):
+        return {Path(os.readlink(name, dir_fd=profile.fd)) for name in links}
 
 
 def _built(places: Places, config: RootConfig, name: str, number: int, core: int) -> Path:

@@ -48,11 +48,11 @@ class Record:
         row = self._one("SELECT name FROM agents WHERE role = 'manager' ORDER BY created_at")
         return row[0] if row and isinstance(row[0], str) and NAME.match(row[0]) else None
 
-    def check_may_run(self, name: str, number: int, *, auto_approve: bool) -> None:
+    def check_may_run(self, name: str, number: int) -> bool:
         """That generation `number` of `name` is one that an operator, or the host's configuration, asked for.
 
-        `auto_approve`: the configuration lets pure narrowings through. That it is one is the core's word alone: to see
-        for itself, hive-root would have to evaluate what agents wrote, as root.
+        True if it was the policy that approved, for the caller to see whether it may. That what it approved is a pure
+        narrowing is the core's word alone: to know better, hive-root would have to evaluate what agents wrote, as root.
         """
         if not self.exists(name):
             raise NotFound(f"the hive has no agent {name}")
@@ -62,11 +62,12 @@ class Record:
         commit, proposal = row
         if proposal is None:
             self._check_own_doing(name, number, commit)
-        else:
-            decided_by = self._decider(name, number, commit, proposal)
-            if not is_operator(decided_by) and not (auto_approve and decided_by == _BY_POLICY):
-                what = f"generation {number} of {name} is of proposal {proposal}"
-                raise Forbidden(f"{what}, which {decided_by or 'nobody'} decided, no operator")
+            return False
+        decided_by = self._decider(name, number, commit, proposal)
+        if decided_by != _BY_POLICY and not is_operator(decided_by):
+            what = f"generation {number} of {name} is of proposal {proposal}"
+            raise Forbidden(f"{what}, which {decided_by or 'nobody'} decided, no operator")
+        return decided_by == _BY_POLICY
 
     def _decider(self, name: str, number: int, commit: str, proposal: int) -> str | None:
         """Who approved the proposal. Raises Forbidden if it is not that generation's, or not approved."""
