@@ -68,13 +68,22 @@ def test_a_broken_log_exits_with_1_and_says_where_and_what_to_do(cli: Cli) -> No
     cli.core.answer("GET /v1/audit/verify", chain)
     done = cli("audit", "--verify")
     assert done.code == 1
-    assert done.out.startswith("NOT whole: entry 3: it, or the one before it, was changed. The 2 before it hold.\n")
-    assert "copy of hive.db" in done.out
+    assert done.out.startswith("NOT whole: entry 3: it, or the one before it, was changed; 2 before it hold. Keep")
+    assert done.out.count("\n") == 1
     as_json = cli("audit", "--verify", "--json")
     assert (as_json.code, json.loads(as_json.out)) == (1, chain)
 
 
-def test_the_whole_log_is_verified_or_none(cli: Cli) -> None:
-    done = cli("audit", "--verify", "--agent", "worker")
+def test_a_whole_log_as_json_has_the_head(cli: Cli) -> None:
+    chain = {"entries": 12, "head": "5f2c", "broken": None}
+    cli.core.answer("GET /v1/audit/verify", chain)
+    done = cli("audit", "--verify", "--json")
+    assert (done.code, json.loads(done.out)) == (0, chain)
+
+
+@pytest.mark.parametrize("part", ["--agent=worker", "--since=2h", "--limit=50"])
+def test_the_whole_log_is_verified_or_none(cli: Cli, part: str) -> None:
+    done = cli("audit", "--verify", part)
     assert done.code == 1
-    assert done.err == "error: --verify is about the whole log; leave --agent and --since out\n"
+    assert done.err == "error: --verify is about the whole log; leave --agent, --since and --limit out\n"
+    assert cli.core.requests == []

@@ -77,6 +77,7 @@ CALLS: list[tuple[Callable[[Client], Any], str, Any, Any, Any]] = [
         {"entries": []},
         [],
     ),
+    (lambda c: c.verify_audit(), "GET /v1/audit/verify", None, {"entries": 0}, {"entries": 0}),
 ]
 
 

@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,25 @@ def test_a_killed_core_takes_its_harnesses_with_it_and_the_next_one_starts_them(
             time.sleep(0.02)
         core.terminate()
         core.communicate()
+
+
+def test_each_start_logs_the_audit_logs_head_and_a_changed_entry_is_found(tmp_path: Path) -> None:
+    with start(tmp_path) as core:
+        client = wait_until_up(tmp_path)
+        client.create_agent("worker")
+        whole = client.verify_audit()
+        core.terminate()
+        _, err = core.communicate()
+    assert "audit: 0 entries, head none" in err
+    assert whole["entries"] >= 2 and whole["broken"] is None
+    with closing(sqlite3.connect(tmp_path / "hive/hive.db")) as attacker:
+        attacker.executescript("DROP TRIGGER audit_no_update; UPDATE audit SET actor = 'nobody' WHERE id = 2")
+    with start(tmp_path) as core:
+        broken = wait_until_up(tmp_path).verify_audit()
+        core.terminate()
+        _, err = core.communicate()
+    assert f"audit: {whole['entries']} entries, head {whole['head']}" in err
+    assert (broken["entries"], broken["broken"]["id"]) == (1, 2)
 
 
 def test_a_second_core_on_one_state_directory_says_who_runs(tmp_path: Path) -> None:

@@ -184,6 +184,8 @@ def test_a_file_of_the_first_format_is_brought_up_to_date_with_its_audit_log(tmp
         assert (found.entries, found.broken) == (301, None)
         with pytest.raises(sqlite3.IntegrityError, match="append-only"):
             await database.write(lambda c: c.execute("UPDATE audit SET actor = 'x'"))
+        with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+            await database.write(lambda c: c.execute("DELETE FROM audit"))
         await database.close()
 
     asyncio.run(go())

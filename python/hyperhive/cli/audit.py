@@ -35,8 +35,8 @@ def audit(
 ) -> None:
     """The append-only log of who did what."""
     if verify:
-        if agent is not None or since is not None:
-            raise BadInput("--verify is about the whole log; leave --agent and --since out")
+        if agent is not None or since is not None or _is_given(ctx, "limit"):
+            raise BadInput("--verify is about the whole log; leave --agent, --since and --limit out")
         _verify(client(ctx).verify_audit(), as_json=as_json)
         return
     start = None if since is None else moment(since)
@@ -47,6 +47,11 @@ def audit(
     table(["WHEN", "WHO", "WHAT", "ON", "DETAIL"], map(_row, entries), empty="no entries")
 
 
+def _is_given(ctx: typer.Context, name: str) -> bool:
+    source = ctx.get_parameter_source(name)
+    return source is not None and source.name != "DEFAULT"
+
+
 def _verify(chain: dict[str, Any], *, as_json: bool) -> None:
     broken = chain["broken"]
     if as_json:
@@ -54,8 +59,8 @@ def _verify(chain: dict[str, Any], *, as_json: bool) -> None:
     elif broken is None:
         print(f"{chain['entries']} entries, whole; head {chain['head'] or 'none'}")
     else:
-        print(f"NOT whole: entry {broken['id']}: {line(broken['what'])}. The {chain['entries']} before it hold.")
-        print("Keep a copy of hive.db, and compare with the heads that the core has logged (journalctl -u hive-c0re).")
+        found = f"NOT whole: entry {broken['id']}: {line(broken['what'])}; {chain['entries']} before it hold."
+        print(f"{found} Keep a copy of hive.db, and compare with the heads in the core's log (journalctl -u hive-c0re)")
     if broken is not None:
         raise typer.Exit(1)
 

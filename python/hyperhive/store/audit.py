@@ -53,11 +53,12 @@ class Chain:
 
 def append(connection: sqlite3.Connection, actor: str, action: str, subject: str, **detail: object) -> None:
     """Add an entry, e.g. `append(c, "operator:ann", "agent.stop", "agent/worker")`."""
-    (last,) = connection.execute("SELECT max(seq) FROM sqlite_sequence WHERE name = 'audit'").fetchone()
-    row = ((last or 0) + 1, time.time(), actor, action, subject, json.dumps(detail, sort_keys=True))
+    last, before = head(connection)
+    number = max(last, _counted(connection)) + 1  # a cut off entry's id is not used again: the gap shows
+    row = (number, time.time(), actor, action, subject, json.dumps(detail, sort_keys=True))
     connection.execute(
         "INSERT INTO audit (id, at, actor, action, subject, detail, hash) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (*row, entry_hash(head(connection)[1], row)),
+        (*row, entry_hash(before, row)),
     )
 
 
@@ -84,26 +85,54 @@ def chained(before: str = "") -> Callable[..., str]:
 
 
 def verify(connection: sqlite3.Connection) -> Chain:
-    """Walk the chain: a changed, removed or inserted entry is found, also one that was cut off at the end.
+    """Walk the chain, one row in memory at a time: a changed, removed, inserted or cut off entry is found.
 
-    Whoever can write the file can compute the whole chain anew: keep `head` elsewhere to find that (the core logs it).
+    What cannot be found here: entries from some point on, or all, whose hashes somebody computed anew; and that the
+    newest were cut off, if SQLite's own count of them was lowered too. Keep `head` elsewhere for that (the core logs it
+    with its id): the entry of that id must still have that hash.
     """
-    before, last, count = "", 0, 0
-    for *row, stored in connection.execute(
+    counted = _counted(connection)  # first, since the core may append meanwhile
+    factory, connection.text_factory = connection.text_factory, _text_as_stored
+    try:
+        return _walk(connection, counted)
+    finally:
+        connection.text_factory = factory
+
+
+def _walk(connection: sqlite3.Connection, counted: int) -> Chain:
+    last, before = 0, ""
+    for *values, stored in connection.execute(
         "SELECT id, at, actor, action, subject, detail, hash FROM audit ORDER BY id"
     ):
-        if row[0] != last + 1:
-            return Chain(count, before, Broken(last + 1, f"it is gone; the next one is {row[0]}"))
-        if entry_hash(before, tuple(row)) != stored:
-            return Chain(count, before, Broken(row[0], "it, or the one before it, was changed"))
-        before, last, count = stored, row[0], count + 1
-    (sequence,) = connection.execute("SELECT max(seq) FROM sqlite_sequence WHERE name = 'audit'").fetchone()
-    cut = (
-        Broken(last + 1, f"it and the newest after it are gone; there were {sequence}")
-        if (sequence or 0) > last
-        else None
-    )
-    return Chain(count, before, cut)
+        broken = _break(last, before, tuple(values), stored)
+        if broken is not None:
+            return Chain(last, before, broken)
+        last, before = values[0], stored
+    cut = Broken(last + 1, f"it and the newest after it are gone; there were {counted}") if counted > last else None
+    return Chain(last, before, cut)
+
+
+def _break(last: int, before: str, row: tuple[Any, ...], stored: object) -> Broken | None:
+    """How an entry does not follow the one with the id `last` and the hash `before`; None if it does."""
+    number = row[0]
+    if number <= last:
+        return Broken(number, "it was inserted; the first one is 1")
+    if number > last + 1:
+        return Broken(last + 1, f"it is gone; the next one is {number}")
+    if bytes in map(type, row) or entry_hash(before, row) != stored:  # `append` stores no blobs
+        return Broken(number, "it, or the one before it, was changed")
+    return None
+
+
+def _text_as_stored(text: bytes) -> str:
+    """Text that need not be UTF-8: what is not becomes what no text of ours has, rather than an error."""
+    return text.decode(errors="surrogateescape")
+
+
+def _counted(connection: sqlite3.Connection) -> int:
+    """How many entries there ever were, as SQLite counts them for AUTOINCREMENT."""
+    (counted,) = connection.execute("SELECT max(seq) FROM sqlite_sequence WHERE name = 'audit'").fetchone()
+    return counted if isinstance(counted, int) else 0
 
 
 def entries(
