@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from bench.row import Row
 
 if TYPE_CHECKING:  # the clients' process must not pay for the core's imports
+    from hyperhive.activity import Activities
     from hyperhive.broker import Broker
     from hyperhive.hub import Hub
     from hyperhive.store.database import Database
@@ -116,6 +117,7 @@ class _Mail:
     broker: Broker
     database: Database
     hub: Hub
+    activities: Activities
 
     async def heartbeat(self, agent: str, generation: int, state: str, pid: int) -> None:
         """Nobody waits for it here."""
@@ -123,6 +125,7 @@ class _Mail:
 
 async def _serve(root: Path) -> None:
     """What a core has for its agents, with all of a core's imports: the mail, and three sockets an agent."""
+    from hyperhive.activity import Activities  # noqa: PLC0415
     from hyperhive.api.harness import create_harness_app  # noqa: PLC0415
     from hyperhive.api.mcp import mcp_listener  # noqa: PLC0415
     from hyperhive.api.mcp_tools import HiveTools  # noqa: PLC0415
@@ -139,7 +142,7 @@ async def _serve(root: Path) -> None:
 
     collect_garbage_rarely()
     database, hub = await Database.open(root / "hive.db"), Hub()
-    mail = _Mail(Broker(database, hub, BrokerLimits(edge_burst=10**9)), database, hub)
+    mail = _Mail(Broker(database, hub, BrokerLimits(edge_burst=10**9)), database, hub, Activities(hub))
     harness = create_harness_app(mail)
     model = create_model_app(ModelApi("http://127.0.0.1:9", key=lambda: None), record)
     servers, mcp = Servers(), mcp_listener(HiveTools(mail.broker, None))  # type: ignore[arg-type]  # nobody calls it

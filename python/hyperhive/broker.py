@@ -20,7 +20,7 @@ from hyperhive.hub import Hub
 from hyperhive.loop_guard import LoopGuard
 from hyperhive.store import agents, messages
 from hyperhive.store.database import Database
-from hyperhive.store.messages import Message
+from hyperhive.store.messages import Message, Question
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +55,7 @@ class _Draft:
     kind: str
     chain: int = 0
     hops: int = 0
+    question: Question | None = None
 
 
 class Broker:
@@ -69,14 +70,24 @@ class Broker:
             max_hops=self._limits.max_hops, burst=self._limits.edge_burst, per_minute=self._limits.edge_per_minute
         )
 
-    async def send(self, sender: str, to: str, body: str, *, reply_to: int | None = None, kind: str = "mail") -> int:
+    async def send(self, sender: str, to: str, body: str, *, reply_to: int | None = None) -> int:
         """Accept a message and return its id once it is durable.
 
         Raises NotFound (nobody of that name), TooLarge, MailboxFull, BadInput (empty body, characters that are no
         text). A message that trips the loop guard is accepted and parked, and the operator is told.
         """
-        self._check_body(body)
-        draft = _Draft(sender, to, body, reply_to, kind)
+        return await self._accept(_Draft(sender, to, body, reply_to, "mail"))
+
+    async def tell(self, to: str, body: str) -> int:
+        """Send an event of the hive itself. Raises what `send` raises."""
+        return await self._accept(_Draft(SYSTEM, to, body, None, "event"))
+
+    async def ask(self, sender: str, body: str, question: Question) -> int:
+        """Ask the operator. Raises what `send` raises."""
+        return await self._accept(_Draft(sender, OPERATOR, body, None, "question", question=question))
+
+    async def _accept(self, draft: _Draft) -> int:
+        self._check_body(draft.body)
         stored = await self._database.write(lambda c: self._store(c, draft))
         self.announce(stored)
         return stored[0].id
@@ -135,6 +146,7 @@ class Broker:
             chain=draft.chain,
             hops=draft.hops,
             dead=trip is not None,
+            question=draft.question,
         )
         if trip and trip.first:
             return [message, _parked(connection, "loop_guard", message, f"{trip.reason}; what follows is parked too")]
@@ -241,9 +253,32 @@ class Broker:
         """What waits for the recipient, without a lease."""
         return await self._database.read(lambda c: messages.waiting(c, recipient))
 
-    async def inbox(self, *, all_: bool, limit: int) -> list[Message]:
-        """The operator's mail, newest first; only what is unread unless `all_`."""
-        return await self._database.read(lambda c: messages.mailbox(c, OPERATOR, delivered=all_, limit=limit))
+    async def inbox(self, *, all_: bool, limit: int, before: int | None = None) -> list[Message]:
+        """The operator's mail, newest first; only what is unread unless `all_`. `before`: with a smaller id."""
+        return await self._database.read(
+            lambda c: messages.mailbox(c, OPERATOR, delivered=all_, limit=limit, before=before)
+        )
+
+    async def mailbox(self, recipient: str, limit: int) -> list[Message]:
+        """Anybody's mail, newest first, without taking any."""
+        return await self._database.read(lambda c: messages.mailbox(c, recipient, delivered=True, limit=limit))
+
+    async def flow(
+        self,
+        *,
+        limit: int,
+        before: int | None = None,
+        agent: str | None = None,
+        recipient: str | None = None,
+        chain: int | None = None,
+        search: str | None = None,
+    ) -> list[Message]:
+        """All mail, newest first: to or from `agent`, to `recipient`, of one chain, with `search` in text or names."""
+        return await self._database.read_apart(
+            lambda c: messages.flow(
+                c, limit=limit, before=before, agent=agent, recipient=recipient, chain=chain, search=search
+            )
+        )
 
     async def mark_read(self, message: int) -> None:
         """The operator has seen it. Raises NotFound for a message that is not the operator's."""
@@ -253,6 +288,21 @@ class Broker:
             messages.deliver(connection, OPERATOR, [message], leased=False)
 
         await self._database.write(mark)
+        self._hub.publish("read", {"id": message})
+
+    async def expire_questions(self) -> None:
+        """Tell those whose question to the operator got no answer in time that they must do without."""
+
+        def work(connection: sqlite3.Connection) -> list[Message]:
+            return [
+                told
+                for question in messages.expire(connection, time.time())
+                for told in self.post(connection, [question.sender], _expired(question))
+            ]
+
+        due = await self._database.read(messages.next_expiry)
+        if due is not None and due <= time.time():
+            self.announce(await self._database.write(work))
 
     async def reply(self, message: int, body: str) -> int:
         """Answer a message of the operator's inbox; it is read now. Raises NotFound, and what `send` raises."""
@@ -293,6 +343,11 @@ async def _wait(arrival: asyncio.Event, due: float | None, deadline: float) -> N
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(max(seconds, 0)):
             await arrival.wait()
+
+
+def _expired(question: Message) -> str:
+    reason = "the operator gave no answer in the time that you set; decide without it, or leave it"
+    return json.dumps({"event": "question_expired", "question": question.id, "reason": reason})
 
 
 def _tired(message: Message) -> str:

@@ -149,6 +149,10 @@ class Client:
         """The hive at a glance."""
         return self._get("/v1/status")
 
+    def dashboard_link(self) -> str:
+        """An address that logs a browser in to the dashboard, once. Raises Unavailable if there is none."""
+        return str(self._post("/v1/dashboard", {})["url"])
+
     def agents(self) -> list[Json]:
         """Every agent at a glance, by name."""
         return self._list("/v1/agents", "agents")

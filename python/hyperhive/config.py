@@ -39,6 +39,35 @@ class DeclaredAgent:
 
 
 @dataclass(frozen=True)
+class Dashboard:
+    """Where browsers find the dashboard: a port of 127.0.0.1 (0: any) under loopback's names and `hosts`.
+
+    A reverse proxy that runs as `proxy_user` has dashboard.sock, and names its users in `proxy_header`. A terminal that
+    nobody uses ends after `terminal_idle` seconds.
+    """
+
+    enable: bool = False
+    port: int = 8420
+    hosts: tuple[str, ...] = ()
+    proxy_user: str | None = None
+    proxy_header: str = "X-Remote-User"
+    terminal_idle: float = 1800.0
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Dashboard:
+        """Build from core.json's object."""
+        proxy = value.get("proxy", {})
+        return cls(
+            enable=bool(value.get("enable", False)),
+            port=int(value.get("port", cls.port)),
+            hosts=tuple(value.get("hosts", ())),
+            proxy_user=proxy.get("user"),
+            proxy_header=str(proxy.get("header", cls.proxy_header)),
+            terminal_idle=float(value.get("terminalIdle", cls.terminal_idle)),
+        )
+
+
+@dataclass(frozen=True)
 class CoreConfig:
     """The core's whole configuration. Times are in seconds.
 
@@ -56,6 +85,7 @@ class CoreConfig:
     policy: Ceilings = field(default_factory=Ceilings)
     auto_approve: bool = False
     broker: BrokerLimits = field(default_factory=BrokerLimits)
+    dashboard: Dashboard = field(default_factory=Dashboard)
     agents: tuple[DeclaredAgent, ...] = ()
     claude: str = "claude"
     health: float = 30.0
@@ -99,6 +129,7 @@ class CoreConfig:
                 retention_days=broker.get("retention", BrokerLimits.retention_days),
                 max_rows=broker.get("maxRows", BrokerLimits.max_rows),
             ),
+            dashboard=Dashboard.from_json(value.get("dashboard", {})),
             agents=tuple(_declared(name, agent) for name, agent in value.get("agents", {}).items()),
             claude=value.get("claude", "claude"),
             health=float(value.get("health", 30)),

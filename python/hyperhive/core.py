@@ -16,16 +16,19 @@ from pathlib import Path
 from typing import IO, Any
 
 from hyperhive import __version__
+from hyperhive.activity import Activities
 from hyperhive.api.harness import create_harness_app
 from hyperhive.api.hook import hook_listener
 from hyperhive.api.mcp import mcp_listener
 from hyperhive.api.mcp_tools import HiveTools
 from hyperhive.api.operator import create_operator_app
-from hyperhive.api.server import Servers
+from hyperhive.api.server import Servers, bind_loopback
+from hyperhive.api.web import ByCookie, ByProxy, WebConfig, cookie_name, create_web_app
 from hyperhive.broker import Broker
 from hyperhive.config import BackendKind, CoreConfig
 from hyperhive.containers import Backend, Crash
 from hyperhive.containers.local import LocalBackend
+from hyperhive.controls import Controls
 from hyperhive.errors import Conflict, Unavailable
 from hyperhive.facade import ManagerFacade
 from hyperhive.flakes.build import default_builder
@@ -36,15 +39,18 @@ from hyperhive.generations import Generations
 from hyperhive.heartbeats import Heartbeats
 from hyperhive.hub import Hub
 from hyperhive.lifecycle import Hive
+from hyperhive.logins import Logins
 from hyperhive.permissions import Permissions
 from hyperhive.proposals import Proposals
 from hyperhive.store import agents, audit, usage
 from hyperhive.store.database import Database
 from hyperhive.store.proposals import State
+from hyperhive.terminals import Terminals
 
 log = logging.getLogger(__name__)
 
 PRUNE_EVERY = 600.0
+EXPIRE_EVERY = 5.0
 
 
 class Core:
@@ -58,6 +64,7 @@ class Core:
         self.hub = Hub()
         self.broker = Broker(database, self.hub, config.broker)
         self.heartbeats = Heartbeats()
+        self.activities = Activities(self.hub)
         self.operator_uids = _operator_uids(config.operators)
         self._servers = Servers()
         self._models = create_model_app(ModelApi(config.model_url, key=self._model_key), self._count_tokens)
@@ -80,6 +87,7 @@ class Core:
             backend=backend,
             generations=generations,
             heartbeats=self.heartbeats,
+            activities=self.activities,
             sockets=self,
         )
         self.proposals = Proposals(
@@ -94,6 +102,10 @@ class Core:
         )
         self.backend = backend
         self.permissions = Permissions(self.hive, database, self.hub)
+        self.controls = Controls(database)
+        self.terminals = Terminals(database, self.controls, idle=config.dashboard.terminal_idle)
+        self.logins = Logins(database)
+        self._port: int | None = None
         facade = ManagerFacade(self.hive, self.proposals, config.state_dir)
         self._mcp = mcp_listener(HiveTools(self.broker, facade))
         self._hooks = hook_listener(self.permissions)
@@ -125,23 +137,62 @@ class Core:
         """Start the agents, go on with what was half-way, then let the operator in."""
         last, head = await self.database.read(audit.head)
         log.info("audit: %d entries, head %s", last, head or "none")  # what a later tampering must agree with
+        await self.terminals.recover()
         await self.backend.open()
         await self.hive.load(self.config.agents)
         await self.proposals.resume()
         self.spawn(self._prune())
+        self.spawn(self._expire())
         mode = 0o666 if self.config.operators else 0o600  # who may call is decided by the peer's uid, not by the mode
+        await self._listen_for_browsers()
         await self._servers.listen(
             self.config.runtime_dir / "operator.sock", create_operator_app(self), identity=None, mode=mode
         )
 
+    async def _listen_for_browsers(self) -> None:
+        """Serve the dashboard, on loopback and, where the host has a reverse proxy for it, on the proxy's socket."""
+        wanted = self.config.dashboard
+        if not wanted.enable:
+            return
+        bound = bind_loopback(wanted.port)
+        self._port = bound.getsockname()[1]
+        config = WebConfig(self._port, frozenset(wanted.hosts))
+        by_cookie = ByCookie(self.logins, cookie_name(self._port), self._is_operator)
+        await self._servers.listen_on_loopback(bound, create_web_app(self, config, by_cookie, self.logins))
+        if wanted.proxy_user is not None:
+            by_proxy = ByProxy(wanted.proxy_header, _uid(wanted.proxy_user))
+            app = create_web_app(self, config, by_proxy, None)
+            path = self.config.runtime_dir / "dashboard.sock"
+            await self._servers.listen(path, app, identity=None, mode=0o666, websockets=True)
+
+    def dashboard_link(self, actor: str) -> str:
+        """An address that logs a browser in once as that actor (api.operator)."""
+        if self._port is None:
+            raise Unavailable("there is no dashboard: services.hyperhive.dashboard.enable is off")
+        return f"http://127.0.0.1:{self._port}/#link={self.logins.link(actor.removeprefix('operator:'))}"
+
+    async def logged_in(self, user: str) -> None:
+        """A browser logged in (api.operator)."""
+        await self.database.write(lambda c: audit.append(c, f"operator:{user}", "dashboard.login", "dashboard"))
+
+    def _is_operator(self, user: str) -> bool:
+        try:
+            return pwd.getpwnam(user).pw_uid in self.operator_uids
+        except KeyError:
+            return user.isdigit() and int(user) in self.operator_uids  # one without a name
+
     async def stop(self) -> None:
         """Close the operator's socket, end the background work, drain the agents, close their sockets."""
         await self._servers.close(self.config.runtime_dir / "operator.sock")
+        if self._port is not None:
+            await self._servers.close(self._port)
+        await self.terminals.close_all()
         for task in tuple(self._background):
             task.cancel()
         await self.backend.close()
         await self._mcp.close_all()
         await self._hooks.close_all()
+        await self.controls.listener.close_all()
         await self._servers.close_all()
         await self._models.aclose()
 
@@ -159,6 +210,7 @@ class Core:
         await self._servers.listen(directory / "model.sock", self._models, identity=agent, mode=mode)
         await self._mcp.listen(directory / "mcp.sock", agent, mode=mode)
         await self._hooks.listen(directory / "policy.sock", agent, mode=mode)
+        await self.controls.listener.listen(directory / "control.sock", agent, mode=mode)
 
     async def close(self, agent: str) -> None:
         """Stop listening on the agent's sockets (lifecycle.AgentSockets)."""
@@ -167,6 +219,7 @@ class Core:
         await self._servers.close(directory / "model.sock")
         await self._mcp.close(directory / "mcp.sock")
         await self._hooks.close(directory / "policy.sock")
+        await self.controls.listener.close(directory / "control.sock")
 
     async def heartbeat(self, agent: str, generation: int, state: str, pid: int) -> None:
         """A harness says that it lives (api.harness.HarnessCore)."""
@@ -208,6 +261,11 @@ class Core:
 
     async def _count_tokens(self, agent: str, model: str, input_tokens: int, output_tokens: int) -> None:
         await self.database.write(lambda c: usage.add(c, agent, model, input_tokens, output_tokens))
+
+    async def _expire(self) -> None:
+        while True:
+            await asyncio.sleep(EXPIRE_EVERY)
+            await self.broker.expire_questions()
 
     async def _prune(self) -> None:
         while True:
@@ -290,10 +348,13 @@ def _lock(path: Path) -> IO[str]:
 
 def _operator_uids(names: tuple[str, ...]) -> frozenset[int]:
     """root, the core's own user and the named ones. Raises Unavailable for an unknown user."""
-    uids = {0, os.getuid()}
-    for name in names:
-        try:
-            uids.add(pwd.getpwnam(name).pw_uid)
-        except KeyError as error:
-            raise Unavailable(f"operator {name!r} is not a user here; fix services.hyperhive.operators") from error
-    return frozenset(uids)
+    return frozenset({0, os.getuid(), *map(_uid, names)})
+
+
+def _uid(name: str) -> int:
+    try:
+        return pwd.getpwnam(name).pw_uid
+    except KeyError as error:
+        raise Unavailable(
+            f"{name!r} is not a user here; fix services.hyperhive.operators or dashboard.proxy"
+        ) from error

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from hyperhive.containers import Applied, Backend
+from hyperhive.containers import Applied, Backend, Log
 from hyperhive.errors import Rejected
 from hyperhive.flakes.applied import HiveFile
 from hyperhive.flakes.evaluate import Evaluator
@@ -77,17 +77,25 @@ class Generations:
             yield Path(directory)
 
     async def build(
-        self, agent: str, commit: str, number: int, *, actor: str, reason: str, proposal: int | None
+        self,
+        agent: str,
+        commit: str,
+        number: int,
+        *,
+        actor: str,
+        reason: str,
+        proposal: int | None,
+        log: Log = lambda _: None,
     ) -> Generation:
         """Evaluate the applied flake as generation `number`, build what its container runs, and commit it.
 
-        Safe to repeat after a crash. `actor` is who agreed to it; the audit log keeps that with the generation, and on
-        NixOS root looks there before anything runs. Raises Rejected with the reason.
+        `log` takes lines of what is done. Safe to repeat after a crash. `actor` is who agreed to it; the audit log
+        keeps that with the generation, and on NixOS root looks there before anything runs. Raises Rejected.
         """
         settings = await self.evaluate(agent, commit)
         hive = replace(await self.hive_file(agent), generation=number)
         async with self._checked_out(hive, commit) as flake:
-            await self._backend.build(agent, number, flake)
+            await self._backend.build(agent, number, flake, log)
         tree = await self.repository(agent).commit_generation(commit, hive, number, reason)
 
         def store(connection: sqlite3.Connection) -> Generation:

@@ -9,6 +9,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any, Protocol
 
+from hyperhive.activity import Activities
 from hyperhive.broker import Broker
 from hyperhive.config import DeclaredAgent
 from hyperhive.containers import Backend, ContainerState, Crash
@@ -48,6 +49,7 @@ class Hive:
         backend: Backend,
         generations: Generations,
         heartbeats: Heartbeats,
+        activities: Activities,
         sockets: AgentSockets,
     ) -> None:
         self._database = database
@@ -56,6 +58,7 @@ class Hive:
         self._backend = backend
         self._generations = generations
         self._heartbeats = heartbeats
+        self._activities = activities
         self._sockets = sockets
         self._locks: dict[str, asyncio.Lock] = {}
 
@@ -84,7 +87,7 @@ class Hive:
         except HyperhiveError as error:
             log.error("%s could not be created: %s", wanted.name, error)
             event = {"event": "create_failed", "agent": wanted.name, "reason": str(error)}
-            await self._broker.send("system", "operator", json.dumps(event), kind="event")
+            await self._broker.tell("operator", json.dumps(event))
 
     async def create(self, name: str, role: Role, source: Path | None, actor: str, *, start: bool = True) -> None:
         """Create an agent from the directory `source` (with agent.nix; None: the default one) and start it.
@@ -255,9 +258,11 @@ class Hive:
             "desired": agent.desired,
             "generation": agent.generation,
             "model": model,
+            "model_override": "model" in agent.overrides,
             "unread": messages.pending(connection, agent.name),
             "last_turn": turn.view() if turn else None,
             "activity": beat.activity if beat else None,
+            "doing": self._activities.of(agent.name),
         }
 
     async def settings(self, name: str) -> Settings:
@@ -278,6 +283,7 @@ class Hive:
     async def crashed(self, crash: Crash) -> None:
         """A harness ended by itself: whoever waits for it learns it now, else the manager gets a helper event."""
         self._heartbeats.forget(crash.agent)
+        self._activities.ended(crash.agent)
         last = crash.log.strip().splitlines()[-1:] or ["its log is empty"]
         log.warning("%s: the harness ended (exit %s): %s", crash.agent, crash.exit_code, last[0])
         self._publish(crash.agent, "crashed")
@@ -290,7 +296,7 @@ class Hive:
         managers = [agent.name for agent in await self._agents() if agent.role is Role.MANAGER]
         for receiver in [name for name in managers if name != crash.agent] + ["operator"] * crash.given_up:
             try:
-                await self._broker.send("system", receiver, json.dumps(event), kind="event")
+                await self._broker.tell(receiver, json.dumps(event))
             except MailboxFull:
                 log.warning("%s is not told of it: its mailbox is full", receiver)
 

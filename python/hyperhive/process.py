@@ -12,7 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -88,8 +88,9 @@ async def run(
     cwd: str | None = None,
     env: Mapping[str, str] | None = None,
     max_output: int = 16 * 1024 * 1024,
+    on_error: Callable[[bytes], object] | None = None,
 ) -> Result:
-    """Run `argv` to its end and return its output.
+    """Run `argv` to its end and return its output; `on_error` also gets standard error as it comes.
 
     `timeout` is in seconds; on timeout, on output over `max_output` bytes and on cancellation the whole process
     group is killed. Raises Unavailable (program missing), ProcessTimeout, ProcessFailed (only with `check`).
@@ -99,7 +100,7 @@ async def run(
     process = _spawn(argv, stdin, cwd, env)
     try:
         async with asyncio.timeout(timeout):
-            out, err = await _output(process, max_output)
+            out, err = await _output(process, max_output, on_error)
     except TimeoutError as error:
         raise ProcessTimeout(f"{argv[0]} did not finish within {timeout:g} s") from error
     finally:  # its pid stays its own until it is waited for, so this cannot hit another group
@@ -152,19 +153,21 @@ async def start(
         raise Unavailable(f"{argv[0]} cannot be run: {error.strerror}") from error
 
 
-async def _output(process: subprocess.Popen[bytes], limit: int) -> tuple[bytes, bytes]:
+async def _output(
+    process: subprocess.Popen[bytes], limit: int, on_error: Callable[[bytes], object] | None
+) -> tuple[bytes, bytes]:
     """What a process prints until it has ended; it is killed when one stream is over `limit` bytes."""
     import asyncio  # noqa: PLC0415
 
     assert process.stdout and process.stderr
     async with asyncio.TaskGroup() as group:
         out = group.create_task(_read(process.stdout, limit, process.pid))
-        err = group.create_task(_read(process.stderr, limit, process.pid))
+        err = group.create_task(_read(process.stderr, limit, process.pid, on_error))
         group.create_task(_ended(process.pid))
     return out.result(), err.result()
 
 
-async def _read(pipe: IO[bytes], limit: int, pid: int) -> bytes:
+async def _read(pipe: IO[bytes], limit: int, pid: int, seen: Callable[[bytes], object] | None = None) -> bytes:
     import asyncio  # noqa: PLC0415
 
     reader = asyncio.StreamReader()
@@ -180,6 +183,8 @@ async def _read(pipe: IO[bytes], limit: int, pid: int) -> bytes:
                 _kill_group(pid)
                 break
             chunks.append(chunk)
+            if seen is not None:
+                seen(chunk)
     finally:
         transport.close()
     return b"".join(chunks)

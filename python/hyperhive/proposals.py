@@ -11,7 +11,7 @@ import hashlib
 import json
 import logging
 import sqlite3
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from hyperhive.hub import Hub
 from hyperhive.policy.ceilings import Ceilings, violations
 from hyperhive.policy.delta import delta, from_json, is_pure_narrowing
 from hyperhive.policy.lint import lint
+from hyperhive.proposal_log import ProposalLogs
 from hyperhive.settings import Role, Settings
 from hyperhive.store import agents, audit
 from hyperhive.store import generations as generation_rows
@@ -66,6 +67,7 @@ class Proposals:
         spawn: Spawn,
         lock: Callable[[str], asyncio.Lock],
     ) -> None:
+        self.logs = ProposalLogs(database, hub)
         self._database = database
         self._broker = broker
         self._hub = hub
@@ -105,9 +107,19 @@ class Proposals:
         """The proposal with that id. Raises NotFound."""
         return await self._database.read(lambda c: rows.get(c, proposal))
 
-    async def find(self, agent: str | None, states: tuple[State, ...], limit: int) -> list[Proposal]:
-        """The newest proposals, newest first."""
-        return await self._database.read(lambda c: rows.find(c, agent=agent, states=states, limit=limit))
+    async def find(
+        self, agent: str | None, states: tuple[State, ...], limit: int, before: int | None = None
+    ) -> list[Proposal]:
+        """The newest proposals, newest first; `before`: only those with a smaller id."""
+        return await self._database.read(lambda c: rows.find(c, agent=agent, states=states, limit=limit, before=before))
+
+    async def stale(self, found: Sequence[Proposal]) -> frozenset[int]:
+        """Which of them were checked against a generation that its agent does not run any more."""
+        checked = [row for row in found if row.state is State.CHECKED]
+        if not checked:
+            return frozenset()
+        running = {agent.name: agent.generation for agent in await self._database.read(agents.all_agents)}
+        return frozenset(row.id for row in checked if running.get(row.agent) != row.base_generation)
 
     async def approve(self, proposal: int, fingerprint: str, actor: str) -> Proposal:
         """Approve exactly what was shown. Raises Conflict if that is not what would be applied (any more)."""
@@ -150,12 +162,14 @@ class Proposals:
         async with self._lock(row.agent):
             try:
                 changes = await self._judge(await self.get(proposal))
-                state = State.CHECKED
+                state, told = State.CHECKED, _judged(changes)
             except HyperhiveError as error:
-                changes, state = {"error": str(error)}, State.REJECTED
+                changes, state, told = {"error": str(error)}, State.REJECTED, [str(error)]
             except Exception:
                 log.exception("the check of proposal %s", proposal)
-                changes, state = {"error": "internal error; the core's log has it"}, State.REJECTED
+                told = ["internal error; the core's log has it"]
+                changes, state = {"error": told[0]}, State.REJECTED
+            await self.logs.add(proposal, "check", *told)
 
             def store(connection: sqlite3.Connection) -> _Step:
                 fresh = rows.get(connection, proposal)
@@ -208,6 +222,7 @@ class Proposals:
             try:
                 await self._apply_steps(row)
             except HyperhiveError as error:
+                await self.logs.add(proposal, "activate", str(error))
                 await self._record(proposal, State.FAILED, error=str(error))
             except Exception:
                 log.exception("the apply of proposal %s", proposal)
@@ -221,12 +236,17 @@ class Proposals:
                 return
             number = await self._database.read(lambda c: generation_rows.next_number(c, row.agent))
         await self._record(row.id, State.BUILDING, generation=number)
-        built = await self._generations.build(
-            row.agent, row.commit, number, actor=row.decided_by or "?", reason=row.reason, proposal=row.id
-        )
+        async with self.logs.collect(row.id, "build") as told:
+            told(f"building generation {number} of {row.agent} from {short(row.commit)}")
+            built = await self._generations.build(
+                row.agent, row.commit, number, actor=row.decided_by or "?", reason=row.reason, proposal=row.id, log=told
+            )
         _same_settings(row, built.settings)
         await self._record(row.id, State.ACTIVATING)
-        await self._generations.activate(built)
+        async with self.logs.collect(row.id, "activate") as told:
+            told(f"restarting {row.agent} with generation {number}, and waiting for its heartbeat")
+            await self._generations.activate(built)
+            told(f"{row.agent} answers: generation {number} runs")
         await self._record(row.id, State.APPLIED)
 
     def _begin(self, connection: sqlite3.Connection, proposal: int) -> _Step:
@@ -244,7 +264,7 @@ class Proposals:
     async def _write(self, work: Callable[[sqlite3.Connection], _Step]) -> Proposal:
         """Make a step durable, then tell of it."""
         step = await self._database.write(work)
-        self._hub.publish("proposal", step.row.view(whole=False))
+        self._hub.publish("proposal", {**step.row.brief(), "delta": step.row.delta, "stale": False})
         self._broker.announce(step.mail)
         return step.row
 
@@ -285,6 +305,16 @@ def _in_state(row: Proposal, *states: State) -> Proposal:
     if row.state not in states:
         raise Conflict(f"proposal {row.id} is {row.state}; this needs one that is {' or '.join(states)}")
     return row
+
+
+def _judged(changes: dict[str, Any]) -> list[str]:
+    """What a check found, for the log."""
+    commit, base = short(changes["commit"]), changes["base_generation"]
+    return [
+        f"fetched {commit}: {len((changes['diff'] or '').splitlines())} lines of diff",
+        f"evaluated against generation {base}: {len(changes['delta'])} changes, {len(changes['lint'])} warnings",
+        "nothing is over a ceiling of this host",
+    ]
 
 
 def _needs_nobody(row: Proposal) -> bool:

@@ -20,9 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from hyperhive import process
+from hyperhive.api.server import bind_loopback
 from hyperhive.cli.card import card
 from hyperhive.cli.output import clean
 from hyperhive.client import Client
+from hyperhive.config import Dashboard
 from hyperhive.errors import BadInput, Conflict, HyperhiveError, Unavailable
 from hyperhive.story import Approve, Story
 
@@ -60,6 +62,7 @@ def main(options: RunOptions) -> int:
         log = state / "log" / "core.log"
         core = stack.enter_context(_program([process.find_own("hive-c0re"), "--config", str(config)], log))
         _wait_for_core(client, core, log)
+        print(f"dashboard: {client.dashboard_link()}", flush=True)
         try:
             return _operate(options, client)
         except KeyboardInterrupt:
@@ -79,7 +82,7 @@ def _operate(options: RunOptions, client: Client) -> int:
     if options.once:
         return 0 if shown else 1
     print("\nThe hive stays up. Another terminal: `hyperhive status`, `hyperhive inbox`, `hyperhive send manager …`.")
-    print("Ctrl-C ends it; its state stays.", flush=True)
+    print("`hyperhive dashboard` gives another link. Ctrl-C ends the hive; its state stays.", flush=True)
     story.follow()
     return 0
 
@@ -168,9 +171,19 @@ def write_config(state: Path, runtime: Path, url: str) -> Path:
         "stateDir": str(state),
         "runtimeDir": str(runtime),
         "modelApi": {"url": url, "keyFile": None},
+        "dashboard": {"enable": True, "port": _free_port()},
     }
     path.write_text(json.dumps(value, indent=2) + "\n")
     return path
+
+
+def _free_port() -> int:
+    """The dashboard's usual port, so that bookmarks hold; any other if it is taken."""
+    try:
+        bind_loopback(Dashboard.port).close()
+    except Unavailable:
+        return 0
+    return Dashboard.port
 
 
 def _approver(options: RunOptions) -> Approve:

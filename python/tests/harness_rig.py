@@ -94,13 +94,15 @@ def config(root: Path, *scripts: str, **changes: Any) -> HarnessConfig:
     write_etc(paths.runtime / "etc", settings)
     for name in ("mcp.sock", "model.sock", "policy.sock"):
         (paths.runtime / name).touch()
+    cage = tuple(bubblewrap(shutil.which("bwrap") or "bwrap", Applied("worker", 1, settings, {}), paths))
     return HarnessConfig(
         socket=root / "harness.sock",
         settings=settings,
         generation=1,
         state=paths.state,
         private=root / "private",
-        cage=tuple(bubblewrap(shutil.which("bwrap") or "bwrap", Applied("worker", 1, settings, {}), paths)),
+        cage=cage,
+        terminal=cage,
         claude=CLAUDE,
         drain=1.0,
     )

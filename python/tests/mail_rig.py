@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hyperhive.activity import Activities
 from hyperhive.api.harness import create_harness_app
 from hyperhive.api.server import Servers
 from hyperhive.broker import Broker, BrokerLimits
@@ -36,6 +37,7 @@ class Mail:
 
     database: Database
     hub: Hub
+    activities: Activities
     broker: Broker
     beats: list[tuple[str, int, str, int]] = field(default_factory=list)
 
@@ -68,7 +70,7 @@ async def mail(root: Path, *more: str, **limits: Any) -> AsyncIterator[Mail]:
         for name in {"alice", "bob", *more} - known:
             await database.write(lambda c, name=name: agents.create(c, name, Role.AGENT))  # type: ignore[misc]
         hub = Hub()
-        yield Mail(database, hub, Broker(database, hub, BrokerLimits(**limits)))
+        yield Mail(database, hub, Activities(hub), Broker(database, hub, BrokerLimits(**limits)))
     finally:
         await database.close()
 

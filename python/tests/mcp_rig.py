@@ -16,6 +16,7 @@ from hyperhive.api.mcp_tools import HiveTools, Waiting
 from hyperhive.api.streams import StreamListener
 from hyperhive.errors import NotFound
 from hyperhive.settings import AllowDeny, Git, Network, Notes, Role, Session, Settings
+from hyperhive.store.messages import Question
 
 FOR_ALL = ["ask_operator", "inbox", "notes_append", "send", "whoami"]
 _MORE = "agent_status list_agents proposals request_apply_commit restart_agent start_agent stop_agent"
@@ -57,12 +58,17 @@ class Letters:
 
     def __init__(self) -> None:
         self.sent: list[Letter] = []
+        self.questions: list[Question] = []
 
     async def send(self, sender: str, to: str, body: str, *, reply_to: int | None = None, kind: str = "mail") -> int:
         if to not in ("worker", "boss", "operator"):
             raise NotFound(f"there is no agent {to!r}")
         self.sent.append(Letter(len(self.sent) + 1, sender, to, body, reply_to, kind))
         return len(self.sent)
+
+    async def ask(self, sender: str, body: str, question: Question) -> int:
+        self.questions.append(question)
+        return await self.send(sender, "operator", body, kind="question")
 
     async def waiting(self, recipient: str) -> Sequence[Waiting]:
         return [letter for letter in self.sent if letter.to == recipient]

@@ -233,15 +233,16 @@ def test_a_turn_is_recorded_with_its_events_and_told_live(tmp_path: Path) -> Non
                 lines = b'{"type": "assistant"}\n\n{"type": "result"}\nnot json\n'
                 assert (await bob.raw(request(f"/v1/turns/{number}/events", lines))).json == {"stored": 3}
                 assert (await bob.post(f"/v1/turns/{number}/end", end)).json == {}
-                heard = [await anext(live) for _ in range(5)]
+                heard = [event for _ in range(7) if (event := await anext(live)).kind != "agent"]
             turn = await mail.database.read(lambda c: turns.get(c, "bob", number))
             assert (turn.message_ids, turn.generation) == ([1, 2], 3)
             assert (turn.outcome, turn.usage, turn.cost_usd) == ("completed", {"output_tokens": 3}, 0.5)
-            stored = [json.loads(each) for each in await mail.database.read(lambda c: turns.events_of(c, number))]
+            stored = [json.loads(each.event) for each in await mail.database.read(lambda c: turns.events_of(c, number))]
             assert [each["type"] for each in stored] == ["assistant", "result", "malformed"]
             assert [event.kind for event in heard] == ["turn", "turn_event", "turn_event", "turn_event", "turn"]
             assert {event.data["agent"] for event in heard} == {"bob"}
             assert (heard[0].data["outcome"], heard[4].data["outcome"]) == (None, "completed")
+            assert [event.data["seq"] for event in heard[1:4]] == [1, 2, 3]
 
     asyncio.run(run())
 
@@ -265,7 +266,7 @@ def test_an_oversized_event_is_kept_as_a_note_of_its_size(tmp_path: Path, monkey
             await bob.post("/v1/turns", TURN)
             await bob.raw(request("/v1/turns/1/events", b'{"type": "user", "text": "' + b"x" * 100 + b'"}'))
             (event,) = await mail.database.read(lambda c: turns.events_of(c, 1))
-            assert json.loads(event) == {"type": "oversized", "bytes": 128}
+            assert json.loads(event.event) == {"type": "oversized", "bytes": 128}
 
     asyncio.run(run())
 

@@ -31,12 +31,12 @@ def test_mail_arrives_with_everything_it_had(tmp_path: Path) -> None:
         async with mail(tmp_path) as hive:
             before = time.time()
             first = await hive.broker.send("alice", "bob", "grüße 🐝")
-            second = await hive.broker.send("alice", "bob", "why?", reply_to=first, kind="question")
+            second = await hive.broker.send("alice", "bob", "why?", reply_to=first)
             received = await hive.broker.recv("bob")
             assert ids(received) == [first, second]
             assert (received[0].sender, received[0].recipient, received[0].kind) == ("alice", "bob", "mail")
             assert (received[0].body, received[0].reply_to) == ("grüße 🐝", None)
-            assert (received[1].kind, received[1].reply_to) == ("question", first)
+            assert (received[1].kind, received[1].reply_to) == ("mail", first)
             assert before <= received[0].sent_at <= time.time()
 
     within(test())
@@ -119,7 +119,7 @@ def test_agents_cannot_keep_the_hive_from_telling_the_operator(tmp_path: Path) -
             with pytest.raises(MailboxFull, match="operator's mailbox is full"):
                 await hive.broker.send("alice", OPERATOR, "look at me")
             for _ in range(5):
-                await hive.broker.send(SYSTEM, OPERATOR, "{}", kind="event")
+                await hive.broker.tell(OPERATOR, "{}")
             assert len(await unread(hive)) == 7
 
     within(test())
@@ -129,7 +129,7 @@ def test_what_the_hive_says_leaves_agents_their_room_with_the_operator(tmp_path:
     async def test() -> None:
         async with mail(tmp_path, max_pending=2) as hive:
             for _ in range(5):
-                await hive.broker.send(SYSTEM, OPERATOR, "{}", kind="event")
+                await hive.broker.tell(OPERATOR, "{}")
             assert await hive.broker.send("alice", OPERATOR, "a word, please")
 
     within(test())

@@ -10,9 +10,9 @@ import pytest
 from database_rig import within
 from mail_rig import Mail, mail
 
-from hyperhive.broker import OPERATOR, SYSTEM
+from hyperhive.broker import OPERATOR
 from hyperhive.errors import BadInput, NotFound
-from hyperhive.store.messages import Message
+from hyperhive.store.messages import Message, Question
 
 
 def ids(found: list[Message]) -> list[int]:
@@ -48,7 +48,7 @@ def test_the_operators_inbox_shows_unread_mail_until_it_is_read(tmp_path: Path) 
 def test_an_answer_goes_to_who_asked_and_marks_the_question(tmp_path: Path) -> None:
     async def test() -> None:
         async with mail(tmp_path) as hive:
-            question = await hive.broker.send("alice", OPERATOR, "may I?", kind="question")
+            question = await hive.broker.ask("alice", "may I?", Question())
             answer = await hive.broker.reply(question, "you may")
             (received,) = await hive.broker.recv("alice")
             assert (received.id, received.sender, received.body) == (answer, OPERATOR, "you may")
@@ -77,7 +77,7 @@ def test_the_operator_can_neither_read_nor_answer_other_peoples_mail(tmp_path: P
 def test_an_answer_to_the_hive_itself_is_refused(tmp_path: Path) -> None:
     async def test() -> None:
         async with mail(tmp_path) as hive:
-            event = await hive.broker.send(SYSTEM, OPERATOR, "{}", kind="event")
+            event = await hive.broker.tell(OPERATOR, "{}")
             with pytest.raises(BadInput, match="nobody to answer"):
                 await hive.broker.reply(event, "thanks")
             assert await unread(hive) == [event]

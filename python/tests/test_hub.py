@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from hyperhive.hub import QUEUE, Event, Hub, Subscription
 
 DEADLINE = 10
@@ -58,12 +60,87 @@ def test_a_listener_that_is_too_slow_is_dropped_and_the_others_hear_on() -> None
     asyncio.run(run())
 
 
-def test_nobody_listens_any_more_after_the_block() -> None:
+def test_nobody_listens_any_more_some_time_after_the_block(monkeypatch: pytest.MonkeyPatch) -> None:
     async def run() -> None:
         hub = Hub()
         assert not hub.heard
         async with hub.subscribe():
             assert hub.heard
+        assert hub.heard, "whoever listened may come back"
+        monkeypatch.setattr("hyperhive.hub.REMEMBERED", 0.0)
         assert not hub.heard
+
+    asyncio.run(run())
+
+
+def test_who_comes_back_hears_what_was_missed_and_goes_on() -> None:
+    async def run() -> None:
+        hub = Hub()
+        async with hub.subscribe() as first:
+            hub.publish("turn", {"turn": 1})
+            place = hub.position((await anext(first)).number)
+        hub.publish("turn", {"turn": 2})
+        hub.publish("turn_event", {"turn": 2, "agent": "bob"})
+        async with (
+            hub.subscribe(after=place, wanted=lambda event: event.kind == "turn") as again,
+            asyncio.timeout(DEADLINE),
+        ):
+            assert again.whole
+            hub.publish("turn", {"turn": 3})
+            assert [(await anext(again)).data["turn"] for _ in range(2)] == [2, 3]
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("place", ["", "7", "beef-1", "other-", "-1", "x" * 5000])
+def test_a_place_that_is_not_of_this_core_is_not_whole(place: str) -> None:
+    async def run() -> None:
+        async with Hub().subscribe(after=place) as listener:
+            assert not listener.whole
+
+    asyncio.run(run())
+
+
+def test_a_place_ahead_of_the_newest_event_is_not_whole() -> None:
+    async def run() -> None:
+        hub = Hub()
+        async with hub.subscribe(), hub.subscribe(after=hub.position(9)) as listener:
+            assert not listener.whole
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("bound", ["KEPT", "KEPT_BYTES"])
+def test_who_was_away_for_too_many_events_is_told_so(bound: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"hyperhive.hub.{bound}", 29 if bound == "KEPT_BYTES" else 2)
+
+    async def run() -> None:
+        hub = Hub()
+        async with hub.subscribe():
+            places = [hub.position()]
+            for number in range(4):
+                hub.publish("turn", {"turn": number})
+                places.append(hub.position())
+        wholes = []
+        for place in places:
+            async with hub.subscribe(after=place) as listener:
+                wholes.append(listener.whole)
+        assert wholes == [False, False, True, True, True]
+
+    asyncio.run(run())
+
+
+def test_a_gap_in_which_nobody_listened_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> None:
+        hub = Hub()
+        async with hub.subscribe():
+            place = hub.position()
+        monkeypatch.setattr("hyperhive.hub.REMEMBERED", 0.0)
+        hub.publish("turn", {"turn": 1})
+        async with hub.subscribe(after=place) as listener:
+            assert not listener.whole
+        monkeypatch.setattr("hyperhive.hub.REMEMBERED", 600.0)
+        async with hub.subscribe(after=place) as listener:
+            assert not listener.whole, "nor later"
 
     asyncio.run(run())

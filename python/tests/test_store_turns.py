@@ -67,10 +67,10 @@ def test_turns_are_listed_newest_first_for_their_agent(connection: sqlite3.Conne
 
 def test_events_keep_their_order_over_several_calls(connection: sqlite3.Connection) -> None:
     number, other = begin(connection), begin(connection, "alice")
-    assert turns.add_events(connection, number, ["1", "2"]) == 2
-    assert turns.add_events(connection, other, ["9"]) == 1
-    assert turns.add_events(connection, number, ["3"]) == 1
-    assert turns.events_of(connection, number) == ["1", "2", "3"]
+    assert len(turns.add_events(connection, number, ["1", "2"])) == 2
+    assert len(turns.add_events(connection, other, ["9"])) == 1
+    assert len(turns.add_events(connection, number, ["3"])) == 1
+    assert [(e.seq, e.event) for e in turns.events_of(connection, number)] == [(1, "1"), (2, "2"), (3, "3")]
 
 
 def test_events_need_their_turn(connection: sqlite3.Connection) -> None:
@@ -84,7 +84,7 @@ def test_a_turn_keeps_a_bounded_number_of_events(
 ) -> None:
     monkeypatch.setattr(turns, "MAX_EVENTS", 3)
     number = begin(connection)
-    assert turns.add_events(connection, number, ["1", "2"]) == 2
-    assert turns.add_events(connection, number, ["3", "4"]) == 1
-    assert turns.add_events(connection, number, ["5"]) == 0
-    assert turns.events_of(connection, number) == ["1", "2", "3"]
+    assert len(turns.add_events(connection, number, ["1", "2"])) == 2
+    assert len(turns.add_events(connection, number, ["3", "4"])) == 1
+    assert len(turns.add_events(connection, number, ["5"])) == 0
+    assert [(e.seq, e.event) for e in turns.events_of(connection, number)] == [(1, "1"), (2, "2"), (3, "3")]

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
+from hyperhive.activity import Activities
 from hyperhive.api.requests import (
     explain,
     integer,
@@ -29,6 +30,7 @@ from hyperhive.hub import Hub
 from hyperhive.store import turns
 from hyperhive.store.database import Database
 from hyperhive.store.messages import Message
+from hyperhive.store.turns import TurnEvent
 
 MAX_EVENT = 256 * 1024
 """Bytes of one event of a turn; a larger one is replaced by a note of its size."""
@@ -50,6 +52,10 @@ class HarnessCore(Protocol):
     @property
     def hub(self) -> Hub:
         """Who listens to what happens."""
+
+    @property
+    def activities(self) -> Activities:
+        """What each agent does."""
 
     async def heartbeat(self, agent: str, generation: int, state: str, pid: int) -> None:
         """A harness says that it lives."""
@@ -189,14 +195,16 @@ async def _add_events(call: _Call, turn: int) -> Json:
     """NDJSON, one event a line."""
     events = [_event(line) for line in call.body.splitlines() if line.strip()]
 
-    def store(connection: sqlite3.Connection) -> int:
+    def store(connection: sqlite3.Connection) -> list[TurnEvent]:
         turns.get(connection, call.agent, turn)
         return turns.add_events(connection, turn, [json.dumps(event) for event in events])
 
     stored = await call.core.database.write(store)
-    for event in events:
-        call.core.hub.publish("turn_event", {"agent": call.agent, "turn": turn, "event": event})
-    return {"stored": stored}
+    for row, event in zip(stored, events, strict=False):
+        told = {"agent": call.agent, "turn": turn, "seq": row.seq, "at": row.at, "event": event}
+        call.core.hub.publish("turn_event", told)
+        call.core.activities.saw(call.agent, event)
+    return {"stored": len(stored)}
 
 
 def _event(line: bytes) -> Json:
@@ -221,6 +229,7 @@ async def _end_turn(call: _Call, turn: int) -> Json:
         turns.end(connection, turn, outcome=outcome, detail=detail, usage=usage, cost_usd=cost)
 
     await call.core.database.write(store)
+    call.core.activities.ended(call.agent)
     call.core.hub.publish("turn", {"agent": call.agent, "turn": turn, "outcome": outcome, "detail": detail})
     return {}
 

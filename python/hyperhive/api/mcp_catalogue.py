@@ -84,8 +84,15 @@ TOOLS = (
                 "maxItems": 10,
                 "description": "Answers to choose from, when there are a few clear ones.",
             },
+            "time_limit_minutes": {
+                "type": "integer",
+                "minimum": 1,
+                "maximum": 10080,
+                "description": "How long the answer is of use. If none came by then, you are told by mail; leave it out"
+                " to wait as long as it takes.",
+            },
         },
-        optional=frozenset({"options"}),
+        optional=frozenset({"options", "time_limit_minutes"}),
     ),
     Tool(
         "notes_append",

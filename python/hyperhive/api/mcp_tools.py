@@ -21,6 +21,7 @@ from hyperhive.api import mcp_notes
 from hyperhive.api.mcp_catalogue import TOOLS, Tool, instructions
 from hyperhive.errors import BadInput, Forbidden, HyperhiveError
 from hyperhive.settings import Role, Settings
+from hyperhive.store.messages import Question
 
 MAX_RESULT = 48 * 1024
 """Characters of a result; Claude Code shows a longer one to the model only in part."""
@@ -49,9 +50,8 @@ class Waiting(Protocol):
 class Mail(Protocol):
     """What the tools need of the broker."""
 
-    async def send(
-        self, sender: str, to: str, body: str, *, reply_to: int | None = None, kind: str = "mail"
-    ) -> int: ...
+    async def send(self, sender: str, to: str, body: str, *, reply_to: int | None = None) -> int: ...
+    async def ask(self, sender: str, body: str, question: Question) -> int: ...
     async def waiting(self, recipient: str) -> Sequence[Waiting]: ...
 
 
@@ -142,10 +142,16 @@ class HiveTools:
         return {"waiting": len(waiting), "delivered": "in your next turn", "messages": shown}
 
     async def _ask_operator(self, agent: str, given: Arguments) -> object:
-        options = [f"{number}. {option}" for number, option in enumerate(given.get("options", ()), 1)]
-        body = "\n".join([given["question"], *(["", *options] if options else [])])
-        asked = await self._broker.send(agent, "operator", body, kind="question")
-        return {"id": asked, "answer": "comes as mail in a later turn"}
+        options, minutes = given.get("options", ()), given.get("time_limit_minutes")
+        numbered = [f"{number}. {option}" for number, option in enumerate(options, 1)]
+        body = "\n".join([given["question"], *(["", *numbered] if options else [])])
+        limit = None if minutes is None else minutes * 60.0
+        asked = await self._broker.ask(agent, body, Question(tuple(options), limit))
+        told = "comes as mail in a later turn"
+        return {
+            "id": asked,
+            "answer": told if limit is None else f"{told}; after {minutes} minutes mail says that none came",
+        }
 
     async def _notes_append(self, agent: str, given: Arguments) -> object:
         notes = (await self._hive.settings(agent)).notes

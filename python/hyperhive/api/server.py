@@ -1,4 +1,4 @@
-"""HTTP on unix sockets: uvicorn's protocol with the bounds that a hostile client needs, and the caller's identity.
+"""HTTP on unix sockets and loopback: uvicorn's protocol, bounded against hostile clients, and who the caller is.
 
 A listener belongs to one agent (or to the operator): its `identity` is set here, from the socket that was connected
 to, and reaches the application in `scope["state"]`; no request can change it.
@@ -36,6 +36,8 @@ IDLE_TIME = 120
 CLOSE_TIME = 5.0
 """Seconds that requests may take to notice that their listener is closed."""
 MAX_CONNECTIONS = 256
+MAX_WEBSOCKET = 1024 * 1024
+"""Bytes of one message on a WebSocket."""
 _PEER = struct.Struct("3i")
 
 
@@ -46,7 +48,6 @@ class _Listener:
     config: Config
     identity: str | None
     state: ServerState = field(default_factory=ServerState)
-    connections: set[_Connection] = field(default_factory=set)
     server: asyncio.Server | None = None
 
 
@@ -60,6 +61,7 @@ class _Connection(HttpToolsProtocol):
     def __init__(self, listener: _Listener) -> None:
         super().__init__(listener.config, listener.state, {"identity": listener.identity})
         self._listener = listener
+        self._upgraded = False
         self._timer: TimerHandle | None = None
         self._timer_for: tuple[int, str] | None = None
         self._requests = 0
@@ -73,17 +75,16 @@ class _Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         super().connection_made(transport)
-        if len(self._listener.connections) >= MAX_CONNECTIONS:
+        if len(self.connections) > MAX_CONNECTIONS:
             transport.abort()
             return
-        self._listener.connections.add(self)
         peer: socket.socket = transport.get_extra_info("socket")
-        _, uid, _ = _PEER.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))
-        self.app_state["peer_uid"] = uid
+        if peer.family == socket.AF_UNIX:
+            _, uid, _ = _PEER.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))
+            self.app_state["peer_uid"] = uid
         self._arm(IDLE_TIME)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._listener.connections.discard(self)
         self._disarm()
         self._unset_keepalive_if_required()
         if self._running is not None and not self._running.response_complete:
@@ -94,8 +95,14 @@ class _Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         self._read = 0
         super().data_received(data)
-        if not self.transport.is_closing():
+        if not self._upgraded and not self.transport.is_closing():
             self._watch(len(data) - self._read)
+
+    def handle_websocket_upgrade(self) -> None:
+        """Hand the connection over to the WebSocket's protocol."""
+        self._upgraded = True
+        self._disarm()
+        super().handle_websocket_upgrade()
 
     def _watch(self, overhead: int) -> None:
         """After each read: bound what a request that is not complete yet may still cost."""
@@ -178,46 +185,71 @@ class Servers:
     """The listening sockets of the core."""
 
     def __init__(self) -> None:
-        self._listeners: dict[Path, _Listener] = {}
+        self._listeners: dict[Path | int, _Listener] = {}  # by path or port
         logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # what clients send must not fill the core's log
 
-    async def listen(self, path: Path, app: Any, *, identity: str | None, mode: int) -> None:  # noqa: ANN401  (ASGI)
+    async def listen(
+        self,
+        path: Path,
+        app: Any,  # noqa: ANN401  (ASGI)
+        *,
+        identity: str | None,
+        mode: int,
+        websockets: bool = False,
+    ) -> None:
         """Serve the ASGI application on a unix socket at `path` with that file mode; a stale socket is replaced.
 
         Raises Unavailable if the path is too long for a socket or cannot be bound.
         """
-        config = Config(
-            app,
-            http="httptools",
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,
-            timeout_keep_alive=IDLE_TIME,
-        )
-        config.load()
-        listener = _Listener(config, identity)
+        listener = _Listener(_config(app, websockets=websockets), identity)
         listener.server = await asyncio.get_running_loop().create_unix_server(
             lambda: _Connection(listener), sock=bind(path, mode), backlog=128
         )
         self._listeners[path] = listener
 
-    async def close(self, path: Path) -> None:
+    async def listen_on_loopback(self, bound: socket.socket, app: Any) -> None:  # noqa: ANN401  (ASGI)
+        """Serve the ASGI application, with WebSockets, on a socket of `bind_loopback`."""
+        listener = _Listener(_config(app, websockets=True), None)
+        port: int = bound.getsockname()[1]
+        listener.server = await asyncio.get_running_loop().create_server(
+            lambda: _Connection(listener), sock=bound, backlog=128
+        )
+        self._listeners[port] = listener
+
+    async def close(self, address: Path | int) -> None:
         """Stop serving there, end the connections and their requests, and remove the socket."""
-        listener = self._listeners.pop(path, None)
+        listener = self._listeners.pop(address, None)
         if listener is None or listener.server is None:
             return
         listener.server.close()
-        _unlink(path)
-        for connection in tuple(listener.connections):
+        if isinstance(address, Path):
+            _unlink(address)
+        for connection in tuple(listener.state.connections):
             connection.transport.abort()
         await _end(listener.state.tasks)
 
     async def close_all(self) -> None:
         """The same for every socket."""
-        for path in tuple(self._listeners):
-            await self.close(path)
+        for address in tuple(self._listeners):
+            await self.close(address)
+
+
+def _config(app: Any, *, websockets: bool) -> Config:  # noqa: ANN401  (ASGI)
+    config = Config(
+        app,
+        http="httptools",
+        ws="websockets-sansio" if websockets else "none",
+        ws_max_size=MAX_WEBSOCKET,
+        ws_per_message_deflate=False,  # on loopback it costs more than it saves
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=IDLE_TIME,
+    )
+    config.load()
+    return config
 
 
 async def _end(tasks: set[asyncio.Task[None]]) -> None:
@@ -248,4 +280,18 @@ def bind(path: Path, mode: int) -> socket.socket:
     except OSError as error:
         server.close()
         raise Unavailable(f"{path} cannot be bound: {error.strerror}") from error
+    return server
+
+
+def bind_loopback(port: int) -> socket.socket:
+    """A TCP socket on that port of 127.0.0.1 (0: any that is free). Raises Unavailable if it is taken."""
+    server = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        server.bind(("127.0.0.1", port))
+    except OSError as error:
+        server.close()
+        raise Unavailable(
+            f"port {port} of 127.0.0.1 cannot be had ({error.strerror}); choose another for the dashboard"
+        ) from error
     return server

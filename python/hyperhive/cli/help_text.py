@@ -16,13 +16,14 @@ Options:
   --help                Show this message and exit.
 
 Commands:
-  run     Start a hive on this machine and show the loop.
-  status  The hive at a glance, and what waits for you.
-  agent   The agents: list, create, start, stop, look inside.
-  apply   Proposals: request, look at, approve or deny a change; roll back.
-  inbox   The operator's mail: list it (the default), read, reply.
-  send    Send a message to an agent, as the operator.
-  policy  Bash rules: what they allow, and those that allow more than...
-  flake   Agents' flakes: make one, check one (no core needed).
-  audit   The append-only log of who did what.
+  run        Start a hive on this machine and show the loop.
+  status     The hive at a glance, and what waits for you.
+  dashboard  Print a link to the dashboard that logs one browser in.
+  agent      The agents: list, create, start, stop, look inside.
+  apply      Proposals: request, look at, approve or deny a change; roll...
+  inbox      The operator's mail: list it (the default), read, reply.
+  send       Send a message to an agent, as the operator.
+  policy     Bash rules: what they allow, and those that allow more than...
+  flake      Agents' flakes: make one, check one (no core needed).
+  audit      The append-only log of who did what.
 """

@@ -51,6 +51,8 @@ class Crash:
     at: float = field(default_factory=time.time)
 
 
+Log = Callable[[str], None]
+"""Takes lines of what is done, for who waits for it."""
 CrashHandler = Callable[[Crash], Awaitable[None]]
 
 
@@ -60,8 +62,8 @@ class Backend(Protocol):
     async def open(self) -> None:
         """Get ready; called once, before everything else."""
 
-    async def build(self, name: str, number: int, flake: Path) -> None:
-        """Build what generation `number` runs from its applied flake. Raises Rejected with the reason."""
+    async def build(self, name: str, number: int, flake: Path, log: Log) -> None:
+        """Build what generation `number` runs from its applied flake, with lines for `log`. Raises Rejected."""
 
     async def adopt(self, applied: Applied) -> bool:
         """Whether the container runs already, since it outlived the last core; then it need not be started."""

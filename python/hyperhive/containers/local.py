@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from hyperhive import process
-from hyperhive.containers import Applied, ContainerState, Crash, CrashHandler
+from hyperhive.containers import Applied, ContainerState, Crash, CrashHandler, Log
 from hyperhive.containers.cage import CLAUDE, CagePaths, bubblewrap, write_etc
 from hyperhive.errors import HyperhiveError
 from hyperhive.settings import Role
@@ -60,8 +60,9 @@ class LocalBackend:
     async def open(self) -> None:
         """Nothing to do."""
 
-    async def build(self, name: str, number: int, flake: Path) -> None:
+    async def build(self, name: str, number: int, flake: Path, log: Log) -> None:
         """Nothing to do: the settings are all that a harness needs."""
+        log("nothing to build: a container of the local backend is what the host has")
 
     async def adopt(self, applied: Applied) -> bool:
         """No: harnesses end with their core."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from hyperhive.containers import Applied, ContainerState
+from hyperhive.containers import Applied, ContainerState, Log
 from hyperhive.containers.systemd import Systemd
 from hyperhive.containers.watch import ContainerWatch, container_unit, journal
 from hyperhive.errors import HyperhiveError, Unavailable
@@ -40,9 +40,9 @@ class NixosBackend:
         await self._watch.look(self._systemd)
         self._spawn(self._follow(self._systemd))
 
-    async def build(self, name: str, number: int, flake: Path) -> None:
+    async def build(self, name: str, number: int, flake: Path, log: Log) -> None:
         """Build the guest's system of that generation. Raises Rejected with the reason."""
-        await self._builder.build(name, flake, self._systems / name / str(number))
+        await self._builder.build(name, flake, self._systems / name / str(number), log)
 
     async def adopt(self, applied: Applied) -> bool:
         """Whether the container runs already; it outlives the core."""

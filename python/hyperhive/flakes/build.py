@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from hyperhive.errors import Rejected, Unavailable
+from hyperhive.flakes.build_log import BuildLog
 from hyperhive.flakes.evaluate import Evaluator
 from hyperhive.flakes.explain import explain
 from hyperhive.flakes.sandbox import HINT, Limits, Sandbox, check_started
@@ -41,17 +43,19 @@ class SystemBuilder:
     evaluator: Evaluator
     nixpkgs: Path
 
-    async def build(self, agent: str, flake: Path, link: Path) -> Path:
+    async def build(self, agent: str, flake: Path, link: Path, log: Callable[[str], None]) -> Path:
         """Build the system of the applied flake in the directory `flake`; `link` becomes a GC root of it.
 
-        Returns the store path. Raises Rejected with one line that says why not, Unavailable without sandbox or daemon.
+        `log` takes what nix says, line by line. Returns the store path. Raises Rejected with one line that says why
+        not, Unavailable without sandbox or daemon.
         """
         with tempfile.TemporaryDirectory(prefix="hyperhive-build-") as scratch:
             sandbox = self._sandbox(flake, Path(scratch))
             target = f"path:/applied#nixosConfigurations.{agent}.config.system.build.toplevel"
             argv = sandbox.command(self.evaluator.nix, *_NIX, target)
+            said = BuildLog()
             try:
-                result = await run(argv, timeout=TIMEOUT, check=False)
+                result = await run(argv, timeout=TIMEOUT, check=False, on_error=lambda data: _tell(said, data, log))
             except ProcessTimeout as error:
                 raise Rejected(f"{agent}: the build took more than {TIMEOUT:g} s") from error
         check_started(result)
@@ -81,6 +85,11 @@ class SystemBuilder:
             },
             environment={"HOME": "/tmp", "NIX_REMOTE": "daemon", "NIX_CONF_DIR": "/nowhere"},  # noqa: S108
         )
+
+
+def _tell(said: BuildLog, data: bytes, log: Callable[[str], None]) -> None:
+    for line in said.feed(data):
+        log(line)
 
 
 async def _keep(system: Path, link: Path) -> None:

@@ -14,8 +14,9 @@ from hyperhive.settings import Settings
 @dataclass(frozen=True)
 class HarnessConfig:
     """`state` is what the agent sees as /state, `private` the harness's own directory, which it does not see; `cage`
-    the argv prefix that a turn's command is run under; `claude` the program's path inside it; `drain` how long
-    (seconds) a turn may go on after SIGTERM.
+    the argv prefix that a turn's command is run under, `terminal` that of an operator's shell, and `terminal_end` what
+    ends every process of the latter; `claude` is the program's path inside; `drain` how long (seconds) a turn may go on
+    after SIGTERM.
     """
 
     socket: Path
@@ -26,6 +27,8 @@ class HarnessConfig:
     cage: tuple[str, ...]
     claude: str
     drain: float
+    terminal: tuple[str, ...] = ()
+    terminal_end: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, path: Path) -> HarnessConfig:
@@ -42,6 +45,8 @@ class HarnessConfig:
                 cage=tuple(value["cage"]["argv"]),
                 claude=value["claude"],
                 drain=float(value["drain"]),
+                terminal=tuple(value["cage"].get("terminal") or value["cage"]["argv"]),
+                terminal_end=tuple(value["cage"].get("terminalEnd", ())),
             )
         except OSError as error:
             raise BadInput(f"{error.filename}: {error.strerror}; the backend writes it, give --config FILE") from error

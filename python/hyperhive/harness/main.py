@@ -13,6 +13,7 @@ from pathlib import Path
 from hyperhive.errors import HyperhiveError
 from hyperhive.harness.client import HarnessClient
 from hyperhive.harness.config import HarnessConfig
+from hyperhive.harness.control import listen
 from hyperhive.harness.loop import Harness, check_role
 from hyperhive.settings import Role
 
@@ -46,6 +47,7 @@ def main(program: str, role: Role, arguments: Sequence[str]) -> int:
         check_role(config, role)
         harness = Harness(options.config)
         signal.signal(signal.SIGTERM, harness.terminate)
+        listen(options.config)
         harness.run()
     except HyperhiveError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -136,14 +136,22 @@ def _counted(connection: sqlite3.Connection) -> int:
 
 
 def entries(
-    connection: sqlite3.Connection, *, agent: str | None = None, since: float | None = None, limit: int = 200
+    connection: sqlite3.Connection,
+    *,
+    agent: str | None = None,
+    since: float | None = None,
+    limit: int = 200,
+    before: int | None = None,
 ) -> list[Entry]:
-    """The newest `limit` entries, oldest first: all, or those about or by one agent, from the time `since` on."""
+    """The newest `limit` entries, oldest first: all, or those about or by one agent, from the time `since` on.
+
+    `before`: only those with a smaller id.
+    """
     rows = connection.execute(
         "SELECT id, at, actor, action, subject, detail FROM audit"
         " WHERE (?1 IS NULL OR actor = ?1 OR subject = 'agent/' || ?1 OR json_extract(detail, '$.agent') = ?1)"
-        " AND (?2 IS NULL OR at >= ?2) ORDER BY id DESC LIMIT ?3",
-        (agent, since, limit),
+        " AND (?2 IS NULL OR at >= ?2) AND (?4 IS NULL OR id < ?4) ORDER BY id DESC LIMIT ?3",
+        (agent, since, limit, before),
     ).fetchall()
     return [_entry(row) for row in reversed(rows)]
 

@@ -5,6 +5,7 @@ A message is *waiting* until it is delivered or dead; while its lease lasts, som
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
 from collections.abc import Iterable, Sequence
@@ -15,8 +16,20 @@ from hyperhive.errors import NotFound
 
 
 @dataclass(frozen=True)
+class Question:
+    """What a question has beside its text: answers to choose from, and seconds after which nobody waits any more."""
+
+    options: tuple[str, ...] = ()
+    time_limit: float | None = None
+
+
+@dataclass(frozen=True)
 class Message:
-    """One message. `chain` is the id of the message that began the exchange, `hops` how many answers ago that was."""
+    """One message. `chain` is the id of the message that began the exchange, `hops` how many answers ago that was.
+
+    A question may have `options`, answers to choose from, and a time (`expires_at`) after which its asker was told that
+    no answer came (`expired`).
+    """
 
     id: int
     sender: str
@@ -31,6 +44,9 @@ class Message:
     attempts: int = 0
     delivered_at: float | None = None
     dead_at: float | None = None
+    options: tuple[str, ...] | None = None
+    expires_at: float | None = None
+    expired: bool = False
     replied: bool = False
 
     def view(self) -> dict[str, Any]:
@@ -42,12 +58,13 @@ class Message:
 
 _COLUMNS = (
     "id, sender, recipient, kind, body, reply_to, chain, hops, sent_at, lease_until, attempts, delivered_at, dead_at,"
-    " EXISTS (SELECT 1 FROM messages AS answer WHERE answer.reply_to = messages.id AND"
+    " options, expires_at, expired, EXISTS (SELECT 1 FROM messages AS answer WHERE answer.reply_to = messages.id AND"
     " answer.sender = messages.recipient)"
 )
 _WAITING = "recipient = ? AND delivered_at IS NULL AND dead_at IS NULL"
 _LEASED = "recipient = ? AND lease_until IS NOT NULL"  # delivering and parking end a lease
 _DELIVERED = "recipient = ? AND delivered_at IS NOT NULL"
+_NO_BOUND = 2**62
 _RECIPIENTS = """
 WITH RECURSIVE some (name) AS (
   SELECT min(recipient) FROM messages WHERE delivered_at IS NOT NULL
@@ -64,7 +81,11 @@ def _select(connection: sqlite3.Connection, rest: str, values: Sequence[object])
 
 
 def _message(*row: Any) -> Message:  # noqa: ANN401  (a row, in the order of the fields)
-    return Message(*(*row[:-1], bool(row[-1])))
+    *values, options, expires_at, expired, replied = row
+    chosen = None if options is None else tuple(json.loads(options))
+    build: Any = Message  # the row's order is the fields'
+    message: Message = build(*values, chosen, expires_at, bool(expired), bool(replied))
+    return message
 
 
 def insert(
@@ -78,6 +99,7 @@ def insert(
     chain: int = 0,
     hops: int = 0,
     dead: bool = False,
+    question: Question | None = None,
 ) -> Message:
     """Store a message and return it; `dead` parks it at once."""
     now = time.time()
@@ -87,8 +109,18 @@ def insert(
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (sender, recipient, kind, body, reply_to, chain, hops, now, dead_at),
     )
-    assert cursor.lastrowid is not None
-    return Message(cursor.lastrowid, sender, recipient, kind, body, reply_to, chain, hops, now, dead_at=dead_at)
+    number = cursor.lastrowid
+    assert number is not None
+    if question is not None:
+        _set_question(connection, number, question, now)
+        return get(connection, number)
+    return Message(number, sender, recipient, kind, body, reply_to, chain, hops, now, dead_at=dead_at)
+
+
+def _set_question(connection: sqlite3.Connection, message: int, question: Question, now: float) -> None:
+    options = json.dumps(question.options) if question.options else None
+    expires = None if question.time_limit is None else now + question.time_limit
+    connection.execute("UPDATE messages SET options = ?, expires_at = ? WHERE id = ?", (options, expires, message))
 
 
 def get(connection: sqlite3.Connection, message: int) -> Message:
@@ -97,6 +129,12 @@ def get(connection: sqlite3.Connection, message: int) -> Message:
     if not found:
         raise NotFound(f"there is no message {message}")
     return found[0]
+
+
+def those(connection: sqlite3.Connection, ids: Sequence[int]) -> list[Message]:
+    """The messages with these ids, as far as they are still there, oldest first."""
+    marks = ", ".join("?" * len(ids))
+    return _select(connection, f"id IN ({marks}) ORDER BY id", ids)
 
 
 def pending(connection: sqlite3.Connection, recipient: str) -> int:
@@ -202,13 +240,59 @@ def dead_letters(connection: sqlite3.Connection, limit: int = 1000) -> list[Mess
     return _select(connection, "dead_at > 0 ORDER BY dead_at DESC, id DESC LIMIT ?", (limit,))
 
 
-def mailbox(connection: sqlite3.Connection, recipient: str, *, delivered: bool, limit: int) -> list[Message]:
-    """The recipient's waiting messages (and, with `delivered`, the others too), newest first."""
+def mailbox(
+    connection: sqlite3.Connection, recipient: str, *, delivered: bool, limit: int, before: int | None = None
+) -> list[Message]:
+    """The recipient's waiting messages (and, with `delivered`, the others too), newest first.
+
+    `before`: only those with a smaller id.
+    """
+    older = before or _NO_BOUND
     if not delivered:
-        return _select(connection, f"{_WAITING} ORDER BY id DESC LIMIT ?", (recipient, limit))
+        return _select(connection, f"{_WAITING} AND id < ? ORDER BY id DESC LIMIT ?", (recipient, older, limit))
     each = (f"SELECT id FROM messages WHERE {which}" for which in (_WAITING, _DELIVERED))  # noqa: S608
-    newest = f"SELECT id FROM ({' UNION ALL '.join(each)}) ORDER BY id DESC LIMIT ?"  # noqa: S608
-    return _select(connection, f"id IN ({newest}) ORDER BY id DESC", (recipient, recipient, limit))
+    newest = f"SELECT id FROM ({' UNION ALL '.join(each)}) WHERE id < ? ORDER BY id DESC LIMIT ?"  # noqa: S608
+    return _select(connection, f"id IN ({newest}) ORDER BY id DESC", (recipient, recipient, older, limit))
+
+
+def flow(
+    connection: sqlite3.Connection,
+    *,
+    limit: int,
+    before: int | None = None,
+    agent: str | None = None,
+    recipient: str | None = None,
+    chain: int | None = None,
+    search: str | None = None,
+) -> list[Message]:
+    """All mail, newest first: to or from `agent`, to `recipient`, of one chain, with `search` in its text or names.
+
+    It looks at every message, so it belongs on a connection of its own (`Database.read_apart`).
+    """
+    words = None if not search else search.casefold()
+    connection.create_function(
+        "holds", 3, lambda *texts: any(words in text.casefold() for text in texts) if words else 1
+    )
+    return _select(
+        connection,
+        "id < ?1 AND (?2 IS NULL OR ?2 IN (sender, recipient)) AND (?3 IS NULL OR recipient = ?3)"
+        " AND (?4 IS NULL OR ?4 IN (id, chain)) AND holds(body, sender, recipient) ORDER BY id DESC LIMIT ?5",
+        (before or _NO_BOUND, agent, recipient, chain, limit),
+    )
+
+
+def expire(connection: sqlite3.Connection, now: float) -> list[Message]:
+    """Mark the questions whose time is over as such; returns those that nobody has answered."""
+    due = _select(connection, "expires_at <= ? AND expired = 0 ORDER BY id", (now,))
+    connection.executemany("UPDATE messages SET expired = 1 WHERE id = ?", [(each.id,) for each in due])
+    return [each for each in due if not each.replied]
+
+
+def next_expiry(connection: sqlite3.Connection) -> float | None:
+    """When the next question's time is over (Unix seconds); None if there is none."""
+    query = "SELECT min(expires_at) FROM messages WHERE expires_at IS NOT NULL AND expired = 0"
+    (moment,) = connection.execute(query).fetchone()
+    return None if moment is None else float(moment)
 
 
 def recipients(connection: sqlite3.Connection) -> list[str]:

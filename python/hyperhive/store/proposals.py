@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -31,6 +32,9 @@ class State(StrEnum):
 
 OPEN = (State.REQUESTED, State.CHECKED)
 APPLYING = (State.APPROVED, State.BUILDING, State.ACTIVATING)
+
+MAX_LOG = 10_000  # lines of one proposal's log
+MAX_LINE = 4000
 
 _JSON = ("settings", "delta", "lint")
 _COLUMNS = (
@@ -67,7 +71,20 @@ class Proposal:
         shown = dict(self.__dict__)
         if not whole:
             del shown["settings"], shown["diff"]
+        return {**shown, "changes": self._changes(), "warnings": len(self.lint or ())}
+
+    def brief(self) -> dict[str, Any]:
+        """A row of a long list: the view without everything that can be long."""
+        shown = self.view(whole=False)
+        del shown["delta"], shown["lint"], shown["fingerprint"]
         return shown
+
+    def _changes(self) -> dict[str, int] | None:
+        """How many changes of each direction the delta has; None before the check."""
+        if self.delta is None:
+            return None
+        counted = Counter(change["direction"] for change in self.delta)
+        return {direction: counted[direction] for direction in ("widening", "narrowing", "neutral")}
 
 
 def _proposal(row: tuple[Any, ...]) -> Proposal:
@@ -103,17 +120,51 @@ def find(
     agent: str | None = None,
     states: Iterable[State] = (),
     limit: int = 100,
+    before: int | None = None,
 ) -> list[Proposal]:
-    """The newest `limit` proposals, newest first, of that agent and in those states (none named: any)."""
+    """The newest `limit` proposals, newest first, of that agent and in those states (none named: any).
+
+    `before`: only those with a smaller id.
+    """
     wanted = tuple(states)
     marks = ", ".join("?" * len(wanted))
     rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM proposals WHERE (?1 IS NULL OR agent = ?1)"  # noqa: S608  (marks are only '?')
-        + (f" AND state IN ({marks})" if wanted else "")
+        f"SELECT {_COLUMNS} FROM proposals WHERE (?1 IS NULL OR agent = ?1) AND (?2 IS NULL OR id < ?2)"  # noqa: S608
+        + (f" AND state IN ({marks})" if wanted else "")  # marks are only '?'
         + " ORDER BY id DESC LIMIT ?",
-        (agent, *wanted, limit),
+        (agent, before, *wanted, limit),
     )
     return [_proposal(row) for row in rows]
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """A line of a proposal's log: its number from 1 on, when, in which step (check, build, activate), and its text."""
+
+    seq: int
+    at: float
+    step: str
+    text: str
+
+
+def add_log(connection: sqlite3.Connection, proposal: int, step: str, texts: Sequence[str]) -> list[LogLine]:
+    """Add lines to a proposal's log and return what was stored (a proposal keeps at most MAX_LOG lines)."""
+    query = "SELECT coalesce(max(seq), 0) FROM proposal_log WHERE proposal = ?"
+    (seq,) = connection.execute(query, (proposal,)).fetchone()
+    now = time.time()
+    room = max(0, MAX_LOG - seq)
+    kept = [LogLine(seq + 1 + index, now, step, each[:MAX_LINE]) for index, each in enumerate(texts[:room])]
+    connection.executemany(
+        "INSERT INTO proposal_log (proposal, seq, at, step, text) VALUES (?, ?, ?, ?, ?)",
+        [(proposal, each.seq, each.at, each.step, each.text) for each in kept],
+    )
+    return kept
+
+
+def log_of(connection: sqlite3.Connection, proposal: int, *, after: int = 0) -> list[LogLine]:
+    """The proposal's log in order; `after`: only lines with a larger number."""
+    query = "SELECT seq, at, step, text FROM proposal_log WHERE proposal = ? AND seq > ? ORDER BY seq"
+    return [LogLine(*row) for row in connection.execute(query, (proposal, after))]
 
 
 def update(connection: sqlite3.Connection, proposal: int, **changes: object) -> Proposal:

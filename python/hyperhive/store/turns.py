@@ -81,15 +81,29 @@ def get(connection: sqlite3.Connection, agent: str, turn: int) -> Turn:
     return _turn(row)
 
 
-def add_events(connection: sqlite3.Connection, turn: int, events: Sequence[str]) -> int:
-    """Store JSON lines of a turn and return how many were stored (a turn keeps at most MAX_EVENTS)."""
+@dataclass(frozen=True)
+class TurnEvent:
+    """One event of a turn: its number within it from 1 on, when it came, and the event as a JSON line."""
+
+    seq: int
+    at: float | None
+    event: str
+
+    def view(self) -> dict[str, Any]:
+        """The JSON object that the sockets show."""
+        return {"seq": self.seq, "at": self.at, "event": json.loads(self.event)}
+
+
+def add_events(connection: sqlite3.Connection, turn: int, events: Sequence[str]) -> list[TurnEvent]:
+    """Store JSON lines of a turn and return what was stored (a turn keeps at most MAX_EVENTS)."""
     (seq,) = connection.execute("SELECT coalesce(max(seq), 0) FROM turn_events WHERE turn = ?", (turn,)).fetchone()
-    kept = events[: max(0, MAX_EVENTS - seq)]
+    now = time.time()
+    kept = [TurnEvent(seq + 1 + index, now, each) for index, each in enumerate(events[: max(0, MAX_EVENTS - seq)])]
     connection.executemany(
-        "INSERT INTO turn_events (turn, seq, event) VALUES (?, ?, ?)",
-        [(turn, seq + 1 + index, event) for index, event in enumerate(kept)],
+        "INSERT INTO turn_events (turn, seq, at, event) VALUES (?, ?, ?, ?)",
+        [(turn, each.seq, each.at, each.event) for each in kept],
     )
-    return len(kept)
+    return kept
 
 
 def end(
@@ -117,15 +131,16 @@ def last_for(connection: sqlite3.Connection, agent: str) -> Turn | None:
     return _turn(row) if row else None
 
 
-def of_agent(connection: sqlite3.Connection, agent: str, limit: int = 20) -> list[Turn]:
-    """The agent's turns, newest first."""
+def of_agent(connection: sqlite3.Connection, agent: str, limit: int = 20, *, before: int | None = None) -> list[Turn]:
+    """The agent's turns, newest first; `before`: only those with a smaller id."""
     rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM turns WHERE agent = ? ORDER BY id DESC LIMIT ?",  # noqa: S608
-        (agent, limit),
+        f"SELECT {_COLUMNS} FROM turns WHERE agent = ?1 AND (?2 IS NULL OR id < ?2) ORDER BY id DESC LIMIT ?3",  # noqa: S608
+        (agent, before, limit),
     )
     return [_turn(row) for row in rows]
 
 
-def events_of(connection: sqlite3.Connection, turn: int) -> list[str]:
-    """The turn's events as JSON lines, in order."""
-    return [row[0] for row in connection.execute("SELECT event FROM turn_events WHERE turn = ? ORDER BY seq", (turn,))]
+def events_of(connection: sqlite3.Connection, turn: int, *, after: int = 0) -> list[TurnEvent]:
+    """The turn's events in order; `after`: only those with a larger number."""
+    query = "SELECT seq, at, event FROM turn_events WHERE turn = ? AND seq > ? ORDER BY seq"
+    return [TurnEvent(*row) for row in connection.execute(query, (turn, after))]

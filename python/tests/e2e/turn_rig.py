@@ -16,6 +16,7 @@ from typing import Any
 
 from settings_samples import sample
 
+from hyperhive.activity import Activities
 from hyperhive.api.harness import create_harness_app
 from hyperhive.api.hook import hook_listener
 from hyperhive.api.mcp import mcp_listener
@@ -65,6 +66,7 @@ class Rig:
         self.settings = settings
         self.database = database
         self.hub = Hub()
+        self.activities = Activities(self.hub)
         self.broker = Broker(database, self.hub)
         self.heartbeats = Heartbeats()
         self.servers = Servers()

@@ -1,0 +1,53 @@
+"""GET /v1/events: what happens, as server-sent events; a listener that was away goes on where it left off."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from hyperhive.api.operation import Who
+from hyperhive.api.operator.core import OperatorCore
+from hyperhive.hub import Event, Hub
+
+QUIET = 20.0
+"""Seconds without news after which something is sent: the connection is still good."""
+
+
+def events_endpoint(core: OperatorCore, who: Who) -> Callable[[Request], Awaitable[Response]]:
+    """The endpoint. `?turns=NAME` leaves out the turns' events of all others; `?last_event_id=` is as the header."""
+
+    async def events(request: Request) -> Response:
+        await who(request)
+        after = request.headers.get("last-event-id") or request.query_params.get("last_event_id")
+        stream = _stream(core.hub, after, request.query_params.get("turns"))
+        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+        return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
+
+    return events
+
+
+async def _stream(hub: Hub, after: str | None, turns: str | None) -> AsyncIterator[str]:
+    def wanted(event: Event) -> bool:
+        return turns is None or event.kind != "turn_event" or event.data["agent"] == turns
+
+    async with hub.subscribe(after=after, wanted=wanted) as subscription:
+        whole = subscription.whole
+        # A resumed stream has no id of its own before its first event: the ones it still gets are older than now.
+        yield "event: hello\ndata: {}\n\n" if after and whole else _event(hub, "hello" if after is None else "reset")
+        while True:
+            try:
+                async with asyncio.timeout(QUIET):
+                    event = await anext(subscription)
+            except TimeoutError:
+                yield f"id: {hub.position()}\n\n"  # no event, but where to go on; and a sign of life
+                continue
+            except StopAsyncIteration:  # too slow: it comes back, and is told to load everything
+                return
+            yield f"id: {hub.position(event.number)}\nevent: {event.kind}\ndata: {event.text}\n\n"
+
+
+def _event(hub: Hub, kind: str) -> str:
+    return f"id: {hub.position()}\nevent: {kind}\ndata: {{}}\n\n"

@@ -1,0 +1,268 @@
+"""The operator's terminals: one shell an agent, in its container, as its user; the harness opened it on a PTY.
+
+What it prints goes to the page that is attached; the end of it is kept, so that a page that is loaded again sees where
+it was. Frames to and from the harness: a letter, the length (4 bytes, big-endian), the bytes. `d` is data, `r` the size
+as two 16-bit numbers (columns, rows), `x` the exit code as text.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import sqlite3
+import struct
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+from hyperhive.controls import Controls, Line
+from hyperhive.errors import BadInput
+from hyperhive.store import audit
+from hyperhive.store.database import Database
+
+log = logging.getLogger(__name__)
+
+KEPT = 512 * 1024
+"""Bytes of output that a page gets when it comes back."""
+WINDOW = 512 * 1024
+"""Bytes that a page may be behind; then the shell waits, rather than the page freezes."""
+MAX_FRAME = 256 * 1024
+SIZES = range(2, 1001)
+
+
+@dataclass(eq=False)
+class Page:
+    """A page that shows a terminal. `send` hands it bytes, `tell` words; it says with `ack` how many it has drawn."""
+
+    send: Callable[[bytes], Awaitable[None]]
+    tell: Callable[[dict[str, Any]], Awaitable[None]]
+    behind: int = 0
+    ended: str | None = None
+    _moved: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def ack(self, number: int) -> None:
+        """The page has drawn so many bytes more."""
+        self.behind = max(0, self.behind - number)
+        self._moved.set()
+
+    def end(self, why: str) -> None:
+        """The page gets nothing more."""
+        self.ended = self.ended or why
+        self._moved.set()
+
+    async def replay(self, data: bytes) -> None:
+        """Hand it what was printed before."""
+        self.behind += len(data)
+        await self.tell({"replay": len(data)})
+        await self.send(data)
+
+    async def show(self, data: bytes) -> None:
+        """Hand it bytes once it has caught up."""
+        while self.behind >= WINDOW and self.ended is None:
+            self._moved.clear()
+            await self._moved.wait()
+        if self.ended is None:
+            self.behind += len(data)
+            await self.send(data)
+
+    async def wait(self) -> str:
+        """Until the page is to go; why."""
+        while self.ended is None:
+            self._moved.clear()
+            await self._moved.wait()
+        return self.ended
+
+
+@dataclass(eq=False)
+class Terminal:
+    """One open terminal. `used` is when somebody last typed or watched (monotonic seconds)."""
+
+    agent: str
+    opened_by: str
+    line: Line
+    id: str = field(default_factory=lambda: secrets.token_hex(4))
+    opened_at: float = field(default_factory=time.time)
+    used: float = field(default_factory=time.monotonic)
+    page: Page | None = None
+    kept: bytearray = field(default_factory=bytearray)
+    printed: int = 0
+    told_to_end: str | None = None
+
+    def view(self) -> dict[str, Any]:
+        """The JSON object that the sockets show."""
+        attached = self.page is not None
+        return {"id": self.id, "opened_at": self.opened_at, "opened_by": self.opened_by, "attached": attached}
+
+    async def type(self, data: bytes) -> None:
+        """What the operator types."""
+        self.used = time.monotonic()
+        for start in range(0, len(data), MAX_FRAME):
+            await self._send(b"d", data[start : start + MAX_FRAME])
+
+    async def resize(self, columns: int, rows: int) -> None:
+        """The page's size. Raises BadInput."""
+        if columns not in SIZES or rows not in SIZES:
+            raise BadInput(f"a terminal has 2 to 1000 columns and rows, not {columns} x {rows}")
+        await self._send(b"r", struct.pack(">HH", columns, rows))
+
+    async def _send(self, kind: bytes, data: bytes) -> None:
+        self.line.writer.write(kind + struct.pack(">I", len(data)) + data)
+        await self.line.writer.drain()
+
+    async def show_on(self, page: Page) -> None:
+        """Give a page what was printed, then all that is."""
+        self.used = time.monotonic()
+        shown = max(0, self.printed - KEPT)
+        while shown < self.printed:  # more may come while this is sent
+            missing = bytes(self.kept[-min(self.printed - shown, KEPT) :])
+            shown = self.printed
+            await page.replay(missing)
+        self.page = page
+
+    async def frames(self) -> str:
+        """Pass on what the shell prints until it ends; how it ended."""
+        reader = self.line.reader
+        while True:
+            try:
+                head = await reader.readexactly(5)
+                kind, size = head[:1], struct.unpack(">I", head[1:])[0]
+                if size > MAX_FRAME:
+                    return "the harness sent nonsense"
+                data = await reader.readexactly(size)
+            except (asyncio.IncompleteReadError, ConnectionError):
+                return "the container ended"
+            if kind == b"x":
+                return f"the shell ended (exit {data.decode(errors='replace')[:10]})"
+            await self._print(data)
+
+    async def _print(self, data: bytes) -> None:
+        self.printed += len(data)
+        self.kept += data
+        if len(self.kept) > 2 * KEPT:
+            del self.kept[:-KEPT]
+        if self.page is not None:
+            self.used = time.monotonic()
+            try:
+                await self.page.show(data)
+            except Exception as gone:  # whatever a broken WebSocket raises: the shell goes on without it
+                log.debug("%s: a page of its terminal went away: %r", self.agent, gone)
+                self.page = None
+
+
+class Terminals:
+    """All open terminals, one an agent. Opening and closing are in the audit log."""
+
+    def __init__(self, database: Database, controls: Controls, *, idle: float) -> None:
+        """`idle`: seconds without anybody who types or watches, after which a terminal is ended."""
+        self._database = database
+        self._controls = controls
+        self._idle = idle
+        self._open: dict[str, Terminal] = {}
+        self._running: set[asyncio.Task[None]] = set()
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    def view(self, agent: str) -> dict[str, Any] | None:
+        """The agent's open terminal."""
+        found = self._open.get(agent)
+        return found.view() if found else None
+
+    async def attach(self, agent: str, actor: str, page: Page, columns: int, rows: int) -> Terminal:
+        """Show the agent's terminal on that page, instead of any other; it is opened if there is none.
+
+        Raises Conflict (the agent does not run), BadInput.
+        """
+        async with self._locks.setdefault(agent, asyncio.Lock()):
+            terminal = self._open.get(agent)
+            if terminal is None:
+                terminal = await self._begin(agent, actor, columns, rows)
+            else:
+                await terminal.resize(columns, rows)
+            if terminal.page is not None:
+                terminal.page.end("another page has taken this terminal over")
+            terminal.page = None
+            await terminal.show_on(page)
+            return terminal
+
+    def detach(self, terminal: Terminal, page: Page) -> None:
+        """The page went away; the shell goes on."""
+        page.end("the page went away")
+        if terminal.page is page:
+            terminal.page = None
+
+    async def end(self, agent: str, actor: str) -> None:
+        """End the agent's terminal; nothing happens if there is none."""
+        terminal = self._open.get(agent)
+        if terminal is not None:
+            self._tell(terminal, f"ended by {actor}")
+
+    async def recover(self) -> None:
+        """Write down the end of the terminals that ended with the last core."""
+        await self._database.write(_close_forgotten)
+
+    async def close_all(self) -> None:
+        """The core stops: so do the shells."""
+        for terminal in list(self._open.values()):
+            self._tell(terminal, "the core stopped")
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    def _tell(self, terminal: Terminal, why: str) -> None:
+        terminal.told_to_end = terminal.told_to_end or why
+        if terminal.page is not None:
+            terminal.page.end(why)
+        terminal.line.writer.close()
+
+    async def _begin(self, agent: str, actor: str, columns: int, rows: int) -> Terminal:
+        if columns not in SIZES or rows not in SIZES:
+            raise BadInput(f"a terminal has 2 to 1000 columns and rows, not {columns} x {rows}")
+        async with AsyncExitStack() as stack:
+            line = await stack.enter_async_context(self._controls.ask(agent, "terminal", columns=columns, rows=rows))
+            terminal = Terminal(agent, actor, line)
+            detail = {"terminal": terminal.id}
+            await self._database.write(lambda c: audit.append(c, actor, "terminal.opened", f"agent/{agent}", **detail))
+            self._open[agent] = terminal
+            running = asyncio.create_task(self._run(terminal, stack.pop_all()), name=f"terminal of {agent}")
+            self._running.add(running)
+            running.add_done_callback(self._running.discard)
+        return terminal
+
+    async def _run(self, terminal: Terminal, stack: AsyncExitStack) -> None:
+        why = "the core stopped"
+        idle = asyncio.create_task(self._watch_idle(terminal))
+        try:
+            async with stack:
+                why = await terminal.frames()
+        finally:
+            idle.cancel()
+            why = terminal.told_to_end or why
+            if self._open.get(terminal.agent) is terminal:
+                del self._open[terminal.agent]
+            if terminal.page is not None:
+                terminal.page.end(why)
+            await asyncio.shield(self._closed(terminal, why))
+
+    async def _closed(self, terminal: Terminal, why: str) -> None:
+        detail = {"terminal": terminal.id, "why": why, "seconds": round(time.time() - terminal.opened_at)}
+        await self._database.write(
+            lambda c: audit.append(c, "system", "terminal.closed", f"agent/{terminal.agent}", **detail)
+        )
+
+    async def _watch_idle(self, terminal: Terminal) -> None:
+        while True:
+            left = terminal.used + self._idle - time.monotonic()
+            if left <= 0:
+                self._tell(terminal, f"nobody used it for {self._idle / 60:g} minutes")
+                return
+            await asyncio.sleep(left)
+
+
+def _close_forgotten(connection: sqlite3.Connection) -> None:
+    query = (
+        "SELECT subject, action, json_extract(detail, '$.terminal') FROM audit WHERE id IN"
+        " (SELECT max(id) FROM audit WHERE action IN ('terminal.opened', 'terminal.closed') GROUP BY subject)"
+    )
+    for subject, action, terminal in connection.execute(query).fetchall():
+        if action == "terminal.opened":
+            audit.append(connection, "system", "terminal.closed", subject, terminal=terminal, why="the core ended")

@@ -1,0 +1,57 @@
+// One message, as every page shows it.
+import type { ComponentChildren } from "preact";
+import { Long } from "./hostile";
+import { eventLink, eventWords } from "./letter";
+import { to } from "./router";
+import type { Message } from "./types";
+import { Badge, When } from "./ui";
+
+export function Body({ message }: { message: Message }) {
+  const words = message.kind === "event" && message.sender === "system" ? eventWords(message.body) : null;
+  const about = words === null ? {} : eventLink(message.body);
+  return (
+    <>
+      <Long text={words ?? message.body} />
+      {about.proposal !== undefined && <a href={to.proposal(about.proposal)}>proposal {about.proposal}</a>}
+      {about.proposal === undefined && about.agent !== undefined && <a href={to.agent(about.agent)}>{about.agent}</a>}
+    </>
+  );
+}
+
+export function Card({ message, children, flow = false }: { message: Message; children?: ComponentChildren; flow?: boolean }) {
+  return (
+    <article class={`message ${message.kind} ${message.read_at === null ? "unread" : "read"}`} tabIndex={-1}>
+      <header>
+        <Name name={message.sender} />
+        {flow && (
+          <>
+            {" → "}
+            <Name name={message.recipient} />
+          </>
+        )}
+        {message.kind !== "mail" && <Badge kind={`kind-${message.kind}`}>{message.kind}</Badge>}
+        {message.dead_at !== null && <Badge kind="bad">dead letter</Badge>}
+        {message.attempts > 1 && <Badge kind="warning">delivery {message.attempts}</Badge>}
+        {message.replied && <Badge kind="calm">answered</Badge>}
+        {message.expired && !message.replied && <Badge kind="stale">no answer in time</Badge>}
+        <span class="when">
+          <a href={to.chain(message.chain || message.id)} title="the exchange that it belongs to">
+            #{message.id}
+          </a>{" "}
+          <When at={message.sent_at} />
+        </span>
+      </header>
+      <Body message={message} />
+      {children}
+    </article>
+  );
+}
+
+export function Name({ name }: { name: string }) {
+  if (name === "operator" || name === "system") return <strong class="name">{name}</strong>;
+  return (
+    <a class="name" href={to.agent(name)}>
+      {name}
+    </a>
+  );
+}

@@ -1,0 +1,203 @@
+// What the core's HTTP API sends. Times are Unix seconds. Every string of an agent is hostile: show it by hostile.tsx.
+
+export interface Session {
+  user: string;
+  hive: string;
+  version: string;
+}
+
+export interface Usage {
+  input_tokens?: number;
+  output_tokens?: number;
+  cache_read_input_tokens?: number;
+  cache_creation_input_tokens?: number;
+}
+
+export interface Turn {
+  id: number;
+  agent: string;
+  generation: number;
+  model: string;
+  session_id: string;
+  message_ids: number[];
+  started_at: number;
+  ended_at: number | null;
+  outcome: string | null;
+  detail: string | null;
+  usage: Usage | null;
+  cost_usd: number | null;
+}
+
+export interface Agent {
+  name: string;
+  role: "agent" | "manager";
+  state: "stopped" | "starting" | "running" | "failed";
+  desired: "running" | "stopped";
+  generation: number;
+  model: string | null;
+  model_override: boolean;
+  unread: number;
+  last_turn: Turn | null;
+  activity: "idle" | "turn" | null;
+  doing: string | null;
+}
+
+export interface Generation {
+  number: number;
+  commit: string;
+  proposal: number | null;
+  reason: string;
+  healthy: boolean;
+  created_at: number;
+}
+
+export interface AgentDetails extends Agent {
+  settings: Record<string, unknown> | null;
+  sources?: Record<string, string>;
+  overrides: Record<string, unknown>;
+  generations: Generation[];
+  usage: { day: string; model: string; requests: number; input_tokens: number; output_tokens: number }[];
+}
+
+export interface Timing {
+  queued: number;
+  startup: number | null;
+  model: number | null;
+  tools: number | null;
+  other: number | null;
+  total: number;
+}
+
+export interface TurnEvent {
+  seq: number;
+  at: number | null;
+  event: StreamEvent;
+}
+
+// Claude Code's stream-json, as far as it is shown.
+export interface StreamEvent {
+  type: string;
+  subtype?: string;
+  message?: { content?: Block[] | string; usage?: Usage };
+  result?: unknown;
+  is_error?: boolean;
+  total_cost_usd?: number;
+  num_turns?: number;
+  duration_ms?: number;
+  permission_denials?: { tool_use_id?: string }[];
+  model?: string;
+  bytes?: number;
+  text?: string;
+}
+
+export interface Block {
+  type: string;
+  text?: string;
+  thinking?: string;
+  id?: string;
+  name?: string;
+  input?: unknown;
+  tool_use_id?: string;
+  content?: unknown;
+  is_error?: boolean;
+}
+
+export interface TurnDetails {
+  turn: Turn;
+  timing: Timing;
+  events: TurnEvent[];
+  messages: Message[];
+}
+
+export interface Message {
+  id: number;
+  sender: string;
+  recipient: string;
+  kind: "mail" | "question" | "event";
+  body: string;
+  reply_to: number | null;
+  chain: number;
+  hops: number;
+  sent_at: number;
+  attempts: number;
+  dead_at: number | null;
+  read_at: number | null;
+  replied: boolean;
+  options: string[] | null;
+  expires_at: number | null;
+  expired: boolean;
+}
+
+export type ProposalState =
+  | "requested"
+  | "checked"
+  | "approved"
+  | "building"
+  | "activating"
+  | "applied"
+  | "rejected"
+  | "denied"
+  | "superseded"
+  | "withdrawn"
+  | "failed";
+
+export interface Brief {
+  id: number;
+  agent: string;
+  commit: string;
+  reason: string;
+  requester: string;
+  state: ProposalState;
+  base_generation: number | null;
+  generation: number | null;
+  error: string | null;
+  decided_by: string | null;
+  decision: string | null;
+  created_at: number;
+  updated_at: number;
+  stale: boolean;
+  changes: { widening: number; narrowing: number; neutral: number } | null;
+  warnings: number;
+}
+
+export interface Change {
+  area: string;
+  direction: "widening" | "narrowing" | "neutral";
+  text: string;
+}
+
+export interface Proposal extends Brief {
+  delta: Change[] | null;
+  lint: string[] | null;
+  diff: string | null;
+  fingerprint: string | null;
+}
+
+export interface LogLine {
+  seq: number;
+  at: number;
+  step: string;
+  text: string;
+}
+
+export interface Notes {
+  text: string;
+  bytes: number;
+  max_bytes: number;
+  enabled: boolean;
+  version: string;
+}
+
+export interface AuditEntry {
+  id: number;
+  at: number;
+  actor: string;
+  action: string;
+  subject: string;
+  detail: Record<string, unknown>;
+}
+
+export interface LiveEvent {
+  kind: string;
+  data: Record<string, unknown>;
+}

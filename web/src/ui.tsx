@@ -1,0 +1,130 @@
+// Small parts that every page is made of.
+import type { ComponentChildren } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { ago, full } from "./format";
+import { useNow } from "./hooks";
+
+export function When({ at }: { at: number }) {
+  const now = useNow(10_000);
+  return (
+    <time dateTime={new Date(at * 1000).toISOString()} title={full(at)}>
+      {ago(at, now)}
+    </time>
+  );
+}
+
+export function Badge({ kind, children, title }: { kind: string; children: ComponentChildren; title?: string }) {
+  return (
+    <span class={`badge ${kind}`} title={title}>
+      {children}
+    </span>
+  );
+}
+
+export function Failure({ error }: { error: string | null }) {
+  return error === null ? null : (
+    <p class="error" role="alert">
+      {error}
+    </p>
+  );
+}
+
+export function Empty({ children }: { children: ComponentChildren }) {
+  return <p class="empty">{children}</p>;
+}
+
+export function Section({
+  title,
+  children,
+  actions,
+  id,
+}: {
+  title: ComponentChildren;
+  children: ComponentChildren;
+  actions?: ComponentChildren;
+  id?: string;
+}) {
+  return (
+    <section id={id}>
+      <header class="head">
+        <h2>{title}</h2>
+        {actions}
+      </header>
+      {children}
+    </section>
+  );
+}
+
+/** A dialog that asks before something that cannot be taken back; with `word`, that has to be typed. */
+export function Confirm({
+  title,
+  children,
+  action,
+  word,
+  onDo,
+  onClose,
+}: {
+  title: string;
+  children: ComponentChildren;
+  action: string;
+  word?: string;
+  onDo: () => Promise<boolean>;
+  onClose: () => void;
+}) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  const [typed, setTyped] = useState("");
+  const [busy, setBusy] = useState(false);
+  useEffect(() => dialog.current?.showModal(), []);
+  const sure = word === undefined || typed === word;
+  const act = async () => {
+    setBusy(true);
+    const done = await onDo();
+    setBusy(false);
+    if (done) onClose();
+  };
+  return (
+    <dialog ref={dialog} onClose={onClose} aria-label={title}>
+      <h2>{title}</h2>
+      {children}
+      {word !== undefined && (
+        <label class="stack">
+          Type <strong>{word}</strong> to go on
+          <input value={typed} onInput={(event) => setTyped(event.currentTarget.value)} autocomplete="off" />
+        </label>
+      )}
+      <p class="buttons">
+        <button type="button" onClick={onClose}>
+          Cancel
+        </button>
+        <button type="button" class="danger" disabled={!sure || busy} onClick={() => void act()}>
+          {busy ? "…" : action}
+        </button>
+      </p>
+    </dialog>
+  );
+}
+
+/** j and k move through the elements that match `items`; Enter opens the link in the one that has the focus. */
+export function useListKeys(items: string): void {
+  useEffect(() => {
+    const move = (event: KeyboardEvent) => {
+      if (isTyping(event) || (event.key !== "j" && event.key !== "k")) return;
+      const found = [...document.querySelectorAll<HTMLElement>(items)];
+      const here = found.findIndex((each) => each === document.activeElement || each.contains(document.activeElement));
+      const next = found[Math.max(0, Math.min(found.length - 1, here + (event.key === "j" ? 1 : -1)))];
+      if (next) {
+        event.preventDefault();
+        next.focus();
+        next.scrollIntoView({ block: "nearest" });
+      }
+    };
+    addEventListener("keydown", move);
+    return () => removeEventListener("keydown", move);
+  }, [items]);
+}
+
+export function isTyping(event: KeyboardEvent): boolean {
+  const target = event.target as HTMLElement | null;
+  const editable = target?.closest("input, textarea, select, dialog, .xterm, [contenteditable]") !== null;
+  return editable || event.ctrlKey || event.metaKey || event.altKey;
+}
