@@ -94,7 +94,7 @@ class Check:
                 self._repository.diff(None, commit),
                 self._repository.guest_change(None, commit),
             )
-        settings = validate(evaluated)
+        settings = validate(evaluated.settings)
         delta(self._applied, settings)
         lint(settings)
         self._applied = settings

@@ -3,6 +3,7 @@
 { lib }:
 import ./settings.nix { inherit lib; }
 // import ./hostile.nix { inherit lib; }
+// import ./sources.nix { inherit lib; }
 // import ./types.nix { inherit lib; }
 // import ./mk-agent.nix { inherit lib; }
 // import ./guest.nix { inherit lib; }

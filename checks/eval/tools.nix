@@ -2,6 +2,7 @@
 { lib }:
 let
   hyperhive = import ../../modules/lib { inherit lib; };
+  evaluate = import ../../modules/lib/settings.nix { inherit lib; };
 in
 rec {
   inherit hyperhive;
@@ -10,6 +11,14 @@ rec {
   settingsOf =
     toml: module:
     hyperhive.settings {
+      hive = builtins.fromTOML toml;
+      modules = [ module ];
+    };
+
+  # The same as { settings, sources }.
+  evaluatedOf =
+    toml: module:
+    evaluate {
       hive = builtins.fromTOML toml;
       modules = [ module ];
     };

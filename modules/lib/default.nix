@@ -5,9 +5,9 @@
   nixpkgs ? throw "hyperhive: a whole system needs nixpkgs; this host's flake has only its lib",
 }:
 let
-  settings = import ./settings.nix { inherit lib; };
+  evaluate = import ./settings.nix { inherit lib; };
 in
 {
-  inherit settings;
-  mkAgent = import ./mk-agent.nix { inherit lib nixpkgs settings; };
+  settings = arguments: (evaluate arguments).settings;
+  mkAgent = import ./mk-agent.nix { inherit evaluate lib nixpkgs; };
 }

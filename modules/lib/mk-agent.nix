@@ -1,18 +1,19 @@
 # mkAgent { hive = ./hive.toml; source = ./agent; }: everything that an applied flake exports.
 #
-# `settings` needs only lib; the NixOS configurations are evaluated when somebody builds them. `container` is the name
-# that nixos-container builds when none is given.
+# `evaluated` (settings and their sources) and `settings` need only lib; the NixOS configurations are evaluated when
+# somebody builds them. `container` is the name that nixos-container builds when none is given.
 {
+  evaluate,
   lib,
   nixpkgs,
-  settings,
 }:
 { hive, source }:
 let
-  agentSettings = settings {
+  evaluated = evaluate {
     inherit hive;
     modules = [ (source + "/agent.nix") ];
   };
+  inherit (evaluated) settings;
 
   guest = source + "/nixos.nix";
 
@@ -25,7 +26,7 @@ let
     modules = [
       ../harness-base.nix
       {
-        hyperhive.settings = agentSettings;
+        hyperhive.settings = settings;
         hyperhive.generation = generation;
         nixpkgs.hostPlatform = lib.mkDefault nixpkgs.system;
         # Without Claude Code, which is unfree, there is no agent; nothing else unfree comes in by itself.
@@ -36,9 +37,9 @@ let
   };
 in
 {
-  settings = agentSettings;
+  inherit evaluated settings;
   nixosConfigurations = {
-    ${agentSettings.name} = system;
+    ${settings.name} = system;
     container = system;
   };
 }

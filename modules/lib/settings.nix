@@ -1,4 +1,5 @@
-# settings { hive = ./hive.toml; modules = [ ./agent.nix ]; }: the JSON value of one agent's settings.
+# evaluate { hive = ./hive.toml; modules = [ ./agent.nix ]; }: { settings, sources } of one agent: the JSON value of its
+# settings, and where each of them comes from (sources.nix).
 #
 # Precedence: hive.toml's [overrides] > the modules (agent.nix) > hive.toml's [defaults] > the options' defaults. The
 # overrides are the operator's: they are laid over the evaluated modules, so no priority in agent.nix can beat them, and
@@ -28,14 +29,17 @@ let
   unknown = builtins.filter (key: !builtins.elem key known) (builtins.attrNames host);
 
   # Below everything that a module may say, mkDefault too, and above the options' own defaults.
-  defaultLeaves = lib.mapAttrsRecursive (_: lib.mkOverride 1250);
+  hostPriorities = {
+    default = 1250;
+    identity = 1400;
+  };
+
+  defaultLeaves = lib.mapAttrsRecursive (_: lib.mkOverride hostPriorities.default);
 
   identity = {
-    hyperhive.agent = {
-      inherit (host) name role;
-      git.name = lib.mkOverride 1400 host.name;
-      git.email = lib.mkOverride 1400 "${host.name}@hive.local";
-    };
+    inherit (host) name role;
+    git.name = lib.mkOverride hostPriorities.identity host.name;
+    git.email = lib.mkOverride hostPriorities.identity "${host.name}@hive.local";
   };
 
   evaluate =
@@ -43,7 +47,7 @@ let
     lib.evalModules {
       modules = [
         ../agent.nix
-        identity
+        { hyperhive.agent = identity; }
       ]
       ++ extra;
     };
@@ -62,6 +66,17 @@ let
     names = keys evaluated.config;
     strict = evaluated._module.check or true;
   };
+
+  settings =
+    # What agent.nix says is checked even where an override hides it.
+    builtins.deepSeq judged ({ schema = 1; } // overlaid);
+
+  sources = import ./sources.nix { inherit lib; } {
+    inherit host hostPriorities identity;
+    hostModules = 3; # agent.nix's options, the identity, the defaults
+    judged = modulesSay;
+    reference = operatorSays;
+  };
 in
 if missing != [ ] then
   throw "hive.toml: ${builtins.head missing} is missing"
@@ -72,5 +87,4 @@ else if judged.name != host.name || judged.role != host.role then
 else if rules modulesSay != rules operatorSays then
   throw "agent.nix: it may set the options of hyperhive.agent and nothing else; it must not declare or disable any"
 else
-  # What agent.nix says is checked even where an override hides it.
-  builtins.deepSeq judged ({ schema = 1; } // overlaid)
+  { inherit settings sources; }

@@ -17,6 +17,7 @@ from hyperhive.flakes.evaluate import Evaluator
 from hyperhive.flakes.repository import AppliedRepository
 from hyperhive.heartbeats import Heartbeats, NoHeartbeat
 from hyperhive.settings import Role, Settings, validate
+from hyperhive.sources import Sources
 from hyperhive.store import agents, audit
 from hyperhive.store import generations as rows
 from hyperhive.store.database import Database
@@ -62,12 +63,18 @@ class Generations:
 
     async def evaluate(self, agent: str, commit: str) -> Settings:
         """Evaluate that commit as the agent's flake would be. Raises Rejected with the reason."""
+        settings, _ = await self._evaluate(agent, commit)
+        return settings
+
+    async def _evaluate(self, agent: str, commit: str) -> tuple[Settings, Sources]:
+        """The settings, and where each comes from."""
         hive = await self.hive_file(agent)
         async with self._checked_out(hive, commit) as candidate:
-            settings = validate(await self._evaluator.evaluate(candidate))
+            evaluated = await self._evaluator.evaluate(candidate)
+        settings = validate(evaluated.settings)
         if (settings.name, settings.role) != (hive.name, hive.role):
             raise Rejected(f"the flake evaluates to {settings.role} {settings.name!r}, not {hive.role} {hive.name!r}")
-        return settings
+        return settings, evaluated.sources
 
     @asynccontextmanager
     async def _checked_out(self, hive: HiveFile, commit: str) -> AsyncIterator[Path]:
@@ -92,7 +99,7 @@ class Generations:
         `log` takes lines of what is done. Safe to repeat after a crash. `actor` is who agreed to it; the audit log
         keeps that with the generation, and on NixOS root looks there before anything runs. Raises Rejected.
         """
-        settings = await self.evaluate(agent, commit)
+        settings, sources = await self._evaluate(agent, commit)
         hive = replace(await self.hive_file(agent), generation=number)
         async with self._checked_out(hive, commit) as flake:
             await self._backend.build(agent, number, flake, log)
@@ -107,6 +114,7 @@ class Generations:
                 commit=commit,
                 tree=tree,
                 settings=settings,
+                sources=sources,
                 proposal=proposal,
                 reason=reason,
             )

@@ -230,7 +230,7 @@ class Hive:
         return await self._database.read(lambda c: [self._view(c, agent) for agent in agents.all_agents(c)])
 
     async def details(self, name: str) -> dict[str, Any]:
-        """Everything about one agent: the view, its settings, overrides, generations and token use."""
+        """Everything about one agent: the view, settings and their sources, overrides, generations and token use."""
 
         def load(connection: sqlite3.Connection) -> dict[str, Any]:
             agent = agents.get(connection, name)
@@ -239,6 +239,7 @@ class Hive:
             return {
                 **self._view(connection, agent),
                 "settings": running.settings.to_json() if running else None,
+                "sources": running.sources if running else {},
                 "overrides": agent.overrides,
                 "generations": [generation.view() for generation in history],
                 "usage": usage.for_agent(connection, name),

@@ -161,6 +161,7 @@ def agent_details(name: str = "worker", **changes: Any) -> dict[str, Any]:
             "packages": [],
             "network": {"allow": []},
         },
+        "sources": {"model": "default", "bash.allow": "agent.nix"},
         "overrides": {},
         "generations": [
             {"number": 1, "commit": "c" * 40, "proposal": None, "reason": "created", "healthy": True, "created_at": 1.0}

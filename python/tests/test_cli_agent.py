@@ -50,11 +50,19 @@ def test_show_lists_rights_generations_and_tokens(cli: Cli) -> None:
     shown = cli("agent", "show", "worker").out
     for part in ("bash:       ls *", "overrides:  model = sonnet", "1 *", "cccccccccccc", "2026-11-23"):
         assert part in shown, shown
-    assert json.loads(cli("agent", "show", "worker", "--json").out)["settings"]["bash"]["allow"] == ["ls *"]
+    told = json.loads(cli("agent", "show", "worker", "--json").out)
+    assert (told["settings"]["bash"]["allow"], told["sources"]["bash.allow"]) == (["ls *"], "agent.nix")
+
+
+def test_show_says_where_a_setting_comes_from_if_that_is_known(cli: Cli) -> None:
+    cli.core.answer("GET /v1/agents/worker", agent_details())
+    shown = cli("agent", "show", "worker").out.splitlines()
+    for part in ("model:      haiku (default)", "bash:       ls * (agent.nix)", "tools:      Read", "network:    none"):
+        assert part in shown, shown
 
 
 def test_show_of_an_agent_without_a_generation_works(cli: Cli) -> None:
-    nothing = agent_details(settings=None, generations=[], usage=[], generation=0, model=None)
+    nothing = agent_details(settings=None, sources={}, generations=[], usage=[], generation=0, model=None)
     cli.core.answer("GET /v1/agents/worker", nothing)
     shown = cli("agent", "show", "worker")
     assert shown.code == 0

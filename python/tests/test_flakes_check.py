@@ -92,7 +92,7 @@ def test_what_is_generated_passes_the_check_and_is_generation_1(evaluator: Evalu
     ]
     assert {name: (directory / name).read_bytes() for name in render(HIVE)} == render(HIVE)
     assert wait(check_directory(directory, evaluator)) == Check(
-        ok=True, settings=wait(evaluator.evaluate(directory)), errors=(), warnings=()
+        ok=True, settings=wait(evaluator.evaluate(directory)).settings, errors=(), warnings=()
     )
 
 

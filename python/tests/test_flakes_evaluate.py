@@ -43,13 +43,13 @@ def reason(evaluator: Evaluator, directory: Path, agent_nix: str) -> str:
 
 
 def test_an_empty_agent_nix_has_the_defaults_and_the_host_s_name(evaluator: Evaluator, tmp_path: Path) -> None:
-    settings = validate(wait(evaluator.evaluate(candidate(tmp_path, PLAIN))))
+    settings = validate(wait(evaluator.evaluate(candidate(tmp_path, PLAIN))).settings)
     assert (settings.name, settings.role, settings.model) == ("worker", Role.AGENT, "haiku")
 
 
 def test_agent_nix_may_import_files_of_its_own_tree(evaluator: Evaluator, tmp_path: Path) -> None:
     files = {"more.nix": "{ hyperhive.agent.prompt = builtins.readFile ./prompt.txt; }", "prompt.txt": "Be kind."}
-    settings = wait(evaluator.evaluate(candidate(tmp_path, "{ imports = [ ./more.nix ]; }", files=files)))
+    settings = wait(evaluator.evaluate(candidate(tmp_path, "{ imports = [ ./more.nix ]; }", files=files))).settings
     assert settings["prompt"] == "Be kind."
 
 
@@ -58,14 +58,14 @@ def test_the_operator_s_override_beats_agent_nix_which_beats_the_host_s_default(
 ) -> None:
     hive = HiveFile("worker", "agent", {"model": "low", "session": {"maxTurns": 5}}, {"prompt": "over"})
     text = '{ lib, ... }: { hyperhive.agent = { model = "mid"; prompt = lib.mkForce "under"; }; }'
-    settings = wait(evaluator.evaluate(candidate(tmp_path, text, hive)))
+    settings = wait(evaluator.evaluate(candidate(tmp_path, text, hive))).settings
     assert (settings["model"], settings["prompt"], settings["session"]["maxTurns"]) == ("mid", "over", 5)
 
 
 def test_text_in_hive_toml_is_never_nix(evaluator: Evaluator, tmp_path: Path) -> None:
     nasty = '${builtins.abort "x"} \'\'${y} " \\ \n\t # }'
-    settings = wait(evaluator.evaluate(candidate(tmp_path, PLAIN, HiveFile("worker", "agent", {}, {"prompt": nasty}))))
-    assert settings["prompt"] == nasty
+    hive = HiveFile("worker", "agent", {}, {"prompt": nasty})
+    assert wait(evaluator.evaluate(candidate(tmp_path, PLAIN, hive))).settings["prompt"] == nasty
 
 
 WRONG = {
@@ -161,7 +161,7 @@ def test_no_environment_variable_of_the_host_is_seen(
 ) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "secret")
     text = '{ hyperhive.agent.prompt = "<${builtins.getEnv "ANTHROPIC_API_KEY"}>"; }'
-    assert wait(evaluator.evaluate(candidate(tmp_path, text)))["prompt"] == "<>"
+    assert wait(evaluator.evaluate(candidate(tmp_path, text))).settings["prompt"] == "<>"
 
 
 LOOP = "let l = builtins.genList (x: x) 30000; s = builtins.foldl' (a: b: a + b) 0; in "
@@ -220,7 +220,7 @@ from pathlib import Path
 from hyperhive.errors import Rejected
 from hyperhive.flakes.evaluate import default_evaluator
 flake = default_evaluator(Path(sys.argv[1]))
-print(json.dumps(asyncio.run(flake.evaluate(Path(sys.argv[2])))["name"]))
+print(json.dumps(asyncio.run(flake.evaluate(Path(sys.argv[2]))).settings["name"]))
 """
 
 

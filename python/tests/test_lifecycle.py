@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from core_rig import LACKING, SKIP_REASON, Hive, hive, nix, until
 
+from hyperhive.config import DeclaredAgent
 from hyperhive.errors import BadInput, Conflict, NotFound, Rejected
 from hyperhive.heartbeats import NoHeartbeat
 from hyperhive.settings import Role
@@ -126,6 +127,33 @@ def test_a_model_override_beats_agent_nix_becomes_a_generation_and_survives(tmp_
         assert (details["model"], details["generation"], details["overrides"]) == ("haiku", 3, {})
 
     play(tmp_path, first, second)
+
+
+def test_the_details_say_where_each_setting_of_the_running_generation_comes_from(tmp_path: Path) -> None:
+    async def scene(made: Hive) -> None:
+        await made.create("worker", nix=nix('prompt = "Work.";'))
+        await made.core.hive.set_model("worker", "opus", "operator:test")
+        sources = (await made.details("worker"))["sources"]
+        assert [sources[path] for path in ("model", "prompt", "packages", "git.name")] == [
+            "override", "agent.nix", "default", "identity",
+        ]  # fmt: skip
+        await made.core.hive.roll_back("worker", 1, "operator:test")
+        assert (await made.details("worker"))["sources"]["model"] == "default"
+        await made.core.database.write(lambda c: c.execute("UPDATE generations SET sources = NULL"))
+        assert (await made.details("worker"))["sources"] == {}
+
+    play(tmp_path, scene)
+
+
+def test_a_host_s_default_is_told_as_the_host_s(tmp_path: Path) -> None:
+    declared = DeclaredAgent("worker", Role.AGENT, defaults={"model": "sonnet"})
+
+    async def go() -> None:
+        async with hive(tmp_path, agents=(declared,)) as made:
+            details = await made.details("worker")
+            assert (details["model"], details["sources"]["model"]) == ("sonnet", "host")
+
+    asyncio.run(go())
 
 
 def test_a_bad_override_is_refused_and_forgotten(tmp_path: Path) -> None:

@@ -41,7 +41,9 @@ rec {
   getAttrFromPath =
     path: set:
     attrByPath path (throw "cannot find attribute `${builtins.concatStringsSep "." path}'") set;
-  hasAttrByPath = path: set: attrByPath path null set != null;
+  hasAttrByPath =
+    path: set:
+    path == [ ] || (set ? ${builtins.head path} && hasAttrByPath (builtins.tail path) set.${builtins.head path});
   setAttrByPath =
     path: value:
     if path == [ ] then value else { ${builtins.head path} = setAttrByPath (builtins.tail path) value; };

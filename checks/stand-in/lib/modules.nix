@@ -75,26 +75,33 @@ let
   mergeDeclarations =
     loc: declarations:
     let
-      names = lib.unique (builtins.concatMap builtins.attrNames declarations);
+      names = lib.unique (builtins.concatMap (declaration: builtins.attrNames declaration.options) declarations);
       of =
         name:
         let
           here = loc ++ [ name ];
-          found = map (declaration: declaration.${name}) (builtins.filter (declaration: declaration ? ${name}) declarations);
+          declaring = builtins.filter (declaration: declaration.options ? ${name}) declarations;
+          found = map (declaration: declaration.options.${name}) declaring;
         in
         if builtins.all isOption found then
           if builtins.length found == 1 then
-            builtins.head found // { loc = here; }
+            builtins.head found
+            // {
+              loc = here;
+              declarations = map (declaration: declaration.file) declaring;
+            }
           else
             throw "The option `${dotted here}' is already declared."
         else if builtins.any isOption found then
           throw "The option `${dotted here}' is a prefix of other options."
         else
-          mergeDeclarations here found;
+          mergeDeclarations here (
+            map (declaration: declaration // { options = declaration.options.${name}; }) declaring
+          );
     in
     lib.genAttrs names of;
 
-  # The value of every option of a tree from the definitions at its place: { file, value } pairs.
+  # Every option of a tree with its value, and the values alone, from the definitions at its place, { file, value } each.
   evaluate =
     loc: options: definitions:
     let
@@ -113,11 +120,16 @@ let
           ) pushed;
         in
         if isOption option then evaluateOption here option own else evaluate here option own;
+      evaluated = builtins.mapAttrs of options;
     in
-    if unknown != [ ] then
-      throw "The option `${dotted (loc ++ [ (builtins.head unknown) ])}' does not exist."
-    else
-      builtins.mapAttrs of options;
+    {
+      options = builtins.mapAttrs (_: found: found.options) evaluated;
+      config =
+        if unknown != [ ] then
+          throw "The option `${dotted (loc ++ [ (builtins.head unknown) ])}' does not exist."
+        else
+          builtins.mapAttrs (_: found: found.config) evaluated;
+    };
 
   evaluateOption =
     loc: option: definitions:
@@ -128,11 +140,20 @@ let
         priority = 1500;
       };
       merged = lib.mergeDefinitions loc (option.type or lib.types.unspecified) (definitions ++ map (d: { value = lib.mkOverride 1500 d.value; }) default);
+      value =
+        if (option.readOnly or false) && builtins.length set > 1 then
+          throw "The option `${dotted loc}' is read-only, but it's set multiple times."
+        else
+          (option.apply or lib.id) merged.mergedValue;
     in
-    if (option.readOnly or false) && builtins.length set > 1 then
-      throw "The option `${dotted loc}' is read-only, but it's set multiple times."
-    else
-      (option.apply or lib.id) merged;
+    {
+      config = value;
+      options = option // {
+        inherit value;
+        inherit (merged.defsFinal') highestPrio;
+        definitionsWithLocations = merged.defsFinal;
+      };
+    };
 in
 {
   mkOption = attributes: attributes // { _type = "option"; };
@@ -176,12 +197,17 @@ in
       chosen = builtins.filter (definition: definition.priority == strongest) set;
       wrong = builtins.filter (definition: !type.check definition.value) chosen;
     in
-    if set == [ ] then
-      throw "The option `${dotted loc}' was accessed but has no value defined. Try setting the option."
-    else if wrong != [ ] then
-      throw "A definition for option `${dotted loc}' is not of type `${type.description}'."
-    else
-      type.merge loc chosen;
+    {
+      defsFinal = chosen;
+      defsFinal'.highestPrio = strongest;
+      mergedValue =
+        if set == [ ] then
+          throw "The option `${dotted loc}' was accessed but has no value defined. Try setting the option."
+        else if wrong != [ ] then
+          throw "A definition for option `${dotted loc}' is not of type `${type.description}'."
+        else
+          type.merge loc chosen;
+    };
 
   evalModules =
     {
@@ -197,15 +223,15 @@ in
       }
       // specialArgs;
       all = collect args modules;
-      options = mergeDeclarations prefix (map (module: module.options) all);
+      evaluated = evaluate prefix (mergeDeclarations prefix all) definitions;
       definitions = map (module: {
         inherit (module) file;
         value = module.config;
       }) all;
       # _module.args of any module are arguments of all: read lazily, through the fixed point.
       result = {
-        inherit options;
-        config = evaluate prefix options definitions;
+        inherit (evaluated) config options;
+        graph = map (_: { disabled = false; }) modules; # disabledModules does nothing here
         _type = "configuration";
       };
     in

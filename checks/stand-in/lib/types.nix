@@ -39,7 +39,7 @@ let
   # The elements of a collection are options of the element type.
   element =
     elementType: loc: definitions:
-    lib.mergeDefinitions loc elementType definitions;
+    (lib.mergeDefinitions loc elementType definitions).mergedValue;
 
   show = value: if builtins.isString value then "\"${value}\"" else toString value;
 

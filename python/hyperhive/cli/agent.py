@@ -60,7 +60,7 @@ def _turn(turn: dict[str, Any] | None) -> str:
 
 @app.command()
 def show(ctx: typer.Context, name: AgentName, as_json: AsJson = False) -> None:
-    """Everything about one agent: its settings, generations and token use."""
+    """Everything about one agent: its settings and where they come from, generations and token use."""
     agent = client(ctx).agent(name)
     if as_json:
         print_json(agent)
@@ -77,22 +77,28 @@ def show(ctx: typer.Context, name: AgentName, as_json: AsJson = False) -> None:
 def _facts(agent: dict[str, Any]) -> list[tuple[str, object]]:
     settings = agent["settings"] or {}
     lists = {
-        "bash": settings.get("bash", {}).get("allow"),
-        "tools": settings.get("tools", {}).get("allow"),
+        "bash.allow": settings.get("bash", {}).get("allow"),
+        "tools.allow": settings.get("tools", {}).get("allow"),
         "packages": settings.get("packages"),
-        "network": settings.get("network", {}).get("allow"),
+        "network.allow": settings.get("network", {}).get("allow"),
     }
     return [
         ("name", agent["name"]),
         ("role", agent["role"]),
         ("state", f"{_state(agent)} (wanted: {agent['desired']})"),
         ("generation", agent["generation"] or None),
-        ("model", agent["model"]),
-        *((name, ", ".join(held or []) or "none") for name, held in lists.items()),
+        ("model", _sourced(agent, "model", agent["model"])),
+        *((path.split(".")[0], _sourced(agent, path, ", ".join(held or []) or "none")) for path, held in lists.items()),
         ("overrides", ", ".join(f"{key} = {value}" for key, value in agent["overrides"].items()) or "none"),
         ("unread", agent["unread"]),
         ("last turn", _turn(agent["last_turn"])),
     ]
+
+
+def _sourced(agent: dict[str, Any], path: str, value: str | None) -> str | None:
+    """A setting's value, and where it comes from if that is known."""
+    source = agent["sources"].get(path)
+    return f"{value} ({source})" if value is not None and source else value
 
 
 def _generations(agent: dict[str, Any]) -> None:

@@ -46,7 +46,7 @@ async def check_directory(directory: Path, evaluator: Evaluator | None = None) -
     with tempfile.TemporaryDirectory(prefix="hyperhive-check-") as scratch:
         candidate = _stage(directory, Path(scratch))
         try:
-            settings = validate(await evaluator.evaluate(candidate))
+            settings = validate((await evaluator.evaluate(candidate)).settings)
         except Rejected as error:
             return Check(ok=False, settings=None, errors=(str(error),), warnings=())
     return Check(ok=True, settings=settings.to_json(), errors=(), warnings=tuple(lint(settings)))

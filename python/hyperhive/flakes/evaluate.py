@@ -13,6 +13,7 @@ from hyperhive.errors import Rejected, Unavailable
 from hyperhive.flakes.explain import explain
 from hyperhive.flakes.sandbox import Limits, Sandbox, check_started, program_path
 from hyperhive.process import ProcessTimeout, Result, run
+from hyperhive.sources import Sources, checked
 
 MAX_OUTPUT = 1024 * 1024
 _KILLED_BY_CPU_LIMIT = frozenset({128 + 9, 128 + 24})
@@ -40,6 +41,14 @@ _NIX = (
 
 
 @dataclass(frozen=True)
+class Evaluated:
+    """What a flake evaluates to: the settings as their JSON object, not validated yet, and where each comes from."""
+
+    settings: dict[str, Any]
+    sources: Sources
+
+
+@dataclass(frozen=True)
 class Evaluator:
     """How to evaluate: the nix program, hyperhive's own tree (`flake`), nixpkgs' `lib`, and the limits.
 
@@ -55,19 +64,19 @@ class Evaluator:
     memory: int = 2 * 1024**3
     system: Path = Path("/")
 
-    async def evaluate(self, directory: Path) -> dict[str, Any]:
-        """The settings of the applied flake in `directory`, as its JSON object; the caller validates it.
+    async def evaluate(self, directory: Path) -> Evaluated:
+        """The settings of the applied flake in `directory`, which the caller validates, with their sources.
 
         Raises Rejected with one line that says why not, Unavailable if the sandbox cannot be made.
         """
         with tempfile.TemporaryDirectory(prefix="hyperhive-evaluate-") as scratch:
             sandbox = self._sandbox(directory, Path(scratch, "passwd"))
-            argv = sandbox.command(self.nix, *_NIX, "path:/applied#settings")
+            argv = sandbox.command(self.nix, *_NIX, "path:/applied#evaluated")
             try:
                 result = await run(argv, timeout=self.timeout, check=False, max_output=MAX_OUTPUT)
             except ProcessTimeout as error:
                 raise Rejected(f"agent.nix: {_TOO_LONG.format(f'{self.timeout:g} s')}") from error
-        return self._settings(result)
+        return self._evaluated(result)
 
     def _sandbox(self, candidate: Path, passwd: Path) -> Sandbox:
         passwd.write_text(_USERS)
@@ -87,7 +96,7 @@ class Evaluator:
             system=self.system,
         )
 
-    def _settings(self, result: Result) -> dict[str, Any]:
+    def _evaluated(self, result: Result) -> Evaluated:
         check_started(result)
         if _was_cut(result):
             raise Rejected(f"agent.nix: the evaluation printed more than {MAX_OUTPUT >> 10} KiB; print less")
@@ -96,12 +105,13 @@ class Evaluator:
         if result.returncode != 0:
             raise Rejected(explain(result.stderr, self.memory))
         try:
-            settings = json.loads(result.stdout)
-        except (ValueError, RecursionError) as error:
+            evaluated = json.loads(result.stdout)
+            settings, sources = evaluated["settings"], evaluated["sources"]
+        except (ValueError, RecursionError, TypeError, LookupError) as error:
             raise Rejected("agent.nix: the settings are not JSON") from error
         if not isinstance(settings, dict):
             raise Rejected("agent.nix: the settings are not an attribute set")
-        return settings
+        return Evaluated(settings, checked(sources))
 
 
 def _was_cut(result: Result) -> bool:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hyperhive.errors import NotFound
 from hyperhive.settings import Settings
+from hyperhive.sources import Source, Sources
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Generation:
     reason: str
     healthy: bool
     created_at: float
+    sources: Sources = field(default_factory=dict)
 
     def view(self) -> dict[str, Any]:
         """The JSON object that the sockets show, without the settings."""
@@ -38,13 +40,14 @@ class Generation:
         }
 
 
-_COLUMNS = "agent, number, commit_id, tree, settings, proposal, reason, healthy, created_at"
+_COLUMNS = "agent, number, commit_id, tree, settings, proposal, reason, healthy, created_at, sources"
 
 
 def _generation(row: tuple[Any, ...]) -> Generation:
-    agent, number, commit, tree, settings, proposal, reason, healthy, created_at = row
+    agent, number, commit, tree, settings, proposal, reason, healthy, created_at, sources = row
     parsed = Settings.from_json(json.loads(settings))
-    return Generation(agent, number, commit, tree, parsed, proposal, reason, bool(healthy), created_at)
+    known = {path: Source(word) for path, word in json.loads(sources or "{}").items()}
+    return Generation(agent, number, commit, tree, parsed, proposal, reason, bool(healthy), created_at, known)
 
 
 def insert(
@@ -57,11 +60,13 @@ def insert(
     settings: Settings,
     proposal: int | None,
     reason: str,
+    sources: Sources | None = None,
 ) -> Generation:
     """Store a generation that is built but not yet known to run; the same number again replaces it."""
+    known = json.dumps(sources) if sources else None
     connection.execute(
-        f"INSERT OR REPLACE INTO generations ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?)",  # noqa: S608
-        (agent, number, commit, tree, json.dumps(settings.to_json()), proposal, reason, time.time()),
+        f"INSERT OR REPLACE INTO generations ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, ?)",  # noqa: S608
+        (agent, number, commit, tree, json.dumps(settings.to_json()), proposal, reason, time.time(), known),
     )
     return get(connection, agent, number)
 

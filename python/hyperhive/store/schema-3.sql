@@ -22,3 +22,6 @@ CREATE TABLE sessions (
   created_at REAL NOT NULL,
   expires_at REAL NOT NULL
 );
+
+-- Where each setting of a generation comes from (sources.py), a JSON object; NULL: not known.
+ALTER TABLE generations ADD COLUMN sources TEXT;
