@@ -3,13 +3,13 @@ SHELL := /bin/bash
 VENV := .setup/venv/bin
 export PATH := $(CURDIR)/.setup/node_modules/.bin:$(CURDIR)/$(VENV):$(PATH):/usr/sbin
 
-.PHONY: run test test-system lint bench format docs setup clean
+.PHONY: run test test-system lint bench format docs dashboard page-hash wheel setup clean
 
 run: setup
 	@hyperhive run $(ARGS)
 
 test:
-	@tools/setup $$([ "$$(id -u)" != 0 ] || echo system)
+	@tools/setup test $$([ "$$(id -u)" != 0 ] || echo system)
 	@tools/test $(ARGS)
 
 test-system:
@@ -28,8 +28,18 @@ bench: setup
 docs: setup
 	@tools/options
 
+# The page, built anew at each change of web/; and page.hash, by which Nix knows it.
+dashboard: setup
+	@npm run --prefix web dev
+
+page-hash: setup
+	@nix --extra-experimental-features nix-command hash path python/hyperhive/web | tee modules/page.hash
+
+wheel: setup
+	@pip wheel --quiet --no-deps --wheel-dir dist .
+
 setup:
 	@tools/setup
 
 clean:
-	rm -rf .setup .hive
+	rm -rf .setup .hive dist build web/node_modules python/hyperhive/web

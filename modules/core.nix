@@ -61,10 +61,10 @@ let
       operators
       policy
       broker
-      dashboard
       health
       drain
       ;
+    dashboard = removeAttrs cfg.dashboard [ "page" ];
     inherit agents;
   };
 in
@@ -94,9 +94,14 @@ in
       unitConfig.StartLimitIntervalSec = 0; # it is never given up: mail and approvals wait for it
       restartTriggers = [ (builtins.toJSON coreJson) ];
       path = programs ++ [ pkgs.systemd ]; # journalctl and systemd-run
-      environment = evaluation // {
-        HYPERHIVE_NIXPKGS = "${nixpkgs}";
-      };
+      environment =
+        evaluation
+        // {
+          HYPERHIVE_NIXPKGS = "${nixpkgs}";
+        }
+        // lib.optionalAttrs (cfg.dashboard.page != null) {
+          HYPERHIVE_PAGE = "${cfg.dashboard.page}";
+        };
       serviceConfig = {
         ExecStart = "${cfg.package}/bin/hive-c0re --config /etc/hyperhive/core.json";
         # No root and no capability: what needs them is in privileged.nix, and asked for through systemd.
@@ -115,7 +120,7 @@ in
         Restart = "on-failure";
         RestartSec = 1;
         TimeoutStopSec = 120;
-        LimitNOFILE = 65536; # three sockets an agent, many connections each
+        LimitNOFILE = 65536; # five sockets an agent, many connections each
         NoNewPrivileges = true;
         ProtectSystem = "strict";
         ProtectHome = true;

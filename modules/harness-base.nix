@@ -36,11 +36,17 @@ let
   # All cages are in one slice, so that they end together whatever became of their harness.
   slice = "hive-turns.slice";
 
-  # The argv that a turn runs under: a transient unit of the agent's user, whose cgroup is its end and its accounting.
-  cage = [
+  # The operator's shell has a name of its own: systemd-run's end is not the unit's.
+  terminal = "hive-terminal.service";
+
+  # The argv that a turn, or the operator's shell, runs under: a transient unit of the agent's user, whose cgroup is its
+  # end and its accounting.
+  cage = kind: [
     "${pkgs.systemd}/bin/systemd-run"
     "--quiet"
-    "--pipe"
+  ]
+  ++ kind
+  ++ [
     "--wait"
     "--collect"
     "--service-type=exec"
@@ -64,7 +70,7 @@ let
     "ProtectProc=invisible"
     "ProtectSystem=strict"
     "ReadWritePaths=/state${lib.optionalString manager " -/hive/agents"}"
-    "InaccessiblePaths=-/run/hive/harness.sock" # with it a turn could pose as its harness
+    "InaccessiblePaths=-/run/hive/harness.sock -/run/hive/control.sock" # with them a turn could pose as its harness
     "MemoryMax=80%" # the harness and the container's systemd outlive a turn that takes all it can
     "TasksMax=512"
     "OOMPolicy=kill"
@@ -153,7 +159,16 @@ in
         private = "/var/lib/hive-harness";
         cage = {
           kind = "systemd";
-          argv = cage;
+          argv = cage [ "--pipe" ];
+          terminal = cage [
+            "--pty"
+            "--unit=${terminal}"
+          ];
+          terminalEnd = [
+            "${pkgs.systemd}/bin/systemctl"
+            "stop"
+            terminal
+          ];
         };
         claude = "${cfg.claudePackage}/bin/claude";
         drain = 60;
@@ -176,7 +191,10 @@ in
       description = "Turns of the hive's agent ${settings.name}";
       wantedBy = [ "multi-user.target" ];
       after = [ "network.target" ];
-      path = [ pkgs.git ];
+      path = [
+        pkgs.git
+        pkgs.util-linux # setsid, for the terminal
+      ];
       serviceConfig = {
         ExecStart = "${cfg.package}/bin/${program} --config /etc/hyperhive/harness.json";
         # No turn is left when the harness ends, however it ended: two on one session would lose what one of them did.

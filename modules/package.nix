@@ -26,6 +26,7 @@ python3Packages.buildPythonApplication {
       typer
       uvicorn
       uvloop
+      websockets
       ;
   };
   # What a guest's Claude Code asks before each command (modules/harness-base.nix).

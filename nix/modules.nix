@@ -5,6 +5,7 @@ let
     {
       imports = [ ../modules ];
       services.hyperhive.package = lib.mkDefault (pkgs.callPackage ../modules/package.nix { });
+      services.hyperhive.dashboard.page = lib.mkDefault (pkgs.callPackage ../modules/page.nix { });
     };
 in
 {

@@ -2,5 +2,6 @@
 { pkgs, ... }:
 rec {
   hyperhive = pkgs.callPackage ../modules/package.nix { };
+  page = pkgs.callPackage ../modules/page.nix { };
   default = hyperhive;
 }

@@ -121,7 +121,7 @@ in
     expr = builtins.filter (argument: builtins.elem argument (cage worker)) [
       "--uid=agent"
       "--expand-environment=no"
-      "--property=InaccessiblePaths=-/run/hive/harness.sock"
+      "--property=InaccessiblePaths=-/run/hive/harness.sock -/run/hive/control.sock"
       "--property=NoNewPrivileges=yes"
       "--property=PrivateNetwork=yes"
       "--property=ReadWritePaths=/state"
@@ -130,7 +130,7 @@ in
     expected = [
       "--uid=agent"
       "--expand-environment=no"
-      "--property=InaccessiblePaths=-/run/hive/harness.sock"
+      "--property=InaccessiblePaths=-/run/hive/harness.sock -/run/hive/control.sock"
       "--property=NoNewPrivileges=yes"
       "--property=PrivateNetwork=yes"
       "--property=ReadWritePaths=/state"

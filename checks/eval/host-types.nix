@@ -12,6 +12,22 @@ let
     "policy.autoApprove" = [ "always" ];
     "broker.maxPending" = [ 0 ];
     "dashboard.port" = [ 65536 ];
+    "dashboard.hosts" = [
+      "hive.example.org"
+      [ "hive.example.org:443" ]
+      [ "https://hive.example.org" ]
+      [ "-hive" ]
+    ];
+    "dashboard.proxy.user" = [ 33 ];
+    "dashboard.proxy.header" = [
+      ""
+      "X User"
+    ];
+    "dashboard.terminalIdle" = [
+      59
+      86401
+    ];
+    "dashboard.page" = [ "page" ];
     operators = [
       "alice"
       [ 1000 ]

@@ -59,7 +59,13 @@ in
       };
       dashboard = {
         enable = true;
+        hosts = [ ];
         port = 8420;
+        proxy = {
+          header = "X-Remote-User";
+          user = null;
+        };
+        terminalIdle = 1800;
       };
       health = 30;
       drain = 60;

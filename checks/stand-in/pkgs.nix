@@ -89,6 +89,7 @@ in
   ];
   bubblewrap = program "bwrap";
   coreutils = import ./coreutils.nix links;
+  curl = program "curl";
   findutils = links "findutils" [
     "find"
     "xargs"
@@ -142,6 +143,7 @@ in
     "nsenter"
     "prlimit"
     "setpriv"
+    "setsid"
     "umount"
     "unshare"
   ];
@@ -149,6 +151,8 @@ in
   nixfmt-tree = program "treefmt";
   testers.runNixOSTest = test: build "vm-test-${test.name}" { inherit (test) testScript; } "printf %s \"$testScript\" > $out";
   mkShell = { packages }: build "shell" { inherit packages; } "echo $packages > $out";
-  python3.withPackages = choose: program "python3";
+  python3 = program "python3" // {
+    withPackages = choose: program "python3";
+  };
   python3Packages.numpy = program "python3";
 }

@@ -235,7 +235,7 @@ def test_the_flakes_outputs_are_there_and_evaluate() -> None:
         "modules": ["agent", "default", "hyperhive"],
         "lib": ["mkAgent", "settings"],
         "checks": ["evaluation", "options", "package", *(f"vm-{name}" for name in scripts)],
-        "packages": ["default", "hyperhive"],
+        "packages": ["default", "hyperhive", "page"],
         "apps": ["default", "run"],
         "evaluation": "hyperhive-evaluation",
         "shells": ["default"],

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 import tomllib
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "python/hyperhive"
@@ -31,6 +35,20 @@ def test_the_nix_package_has_every_dependency_of_pyproject() -> None:
     text = (ROOT / "modules/package.nix").read_text()
     block = text.split("inherit (python3Packages)", 1)[1].split(";", 1)[0]
     assert set(block.split()) == names
+
+
+@pytest.mark.skipif(not (PACKAGE / "web/index.html").exists(), reason="the page is not built; `make setup` builds it")
+@pytest.mark.skipif(shutil.which("nix") is None, reason="nix is not on PATH")
+def test_nix_builds_the_page_of_these_sources() -> None:
+    argv = ["nix", "--extra-experimental-features", "nix-command", "hash", "path", str(PACKAGE / "web")]
+    made = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
+    told = (ROOT / "modules/page.hash").read_text().strip()
+    assert made == told, "web/ changed: `make page-hash` writes modules/page.hash"
+
+
+def test_no_lock_file_names_a_registry() -> None:
+    for lock in (ROOT / "web/package-lock.json", ROOT / "tools/package-lock.json"):
+        assert "resolved" not in lock.read_text(), lock
 
 
 def test_both_name_the_same_version() -> None:

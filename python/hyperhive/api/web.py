@@ -7,11 +7,14 @@ Sec-Fetch-Site are checked, what changes something is JSON, and the cookie is Sa
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
@@ -170,7 +173,7 @@ class Page:
     """The page's files, from memory; every path of its own is the page itself."""
 
     def __init__(self) -> None:
-        root = resources.files("hyperhive").joinpath("web")
+        root = _root()
         self._files: dict[str, bytes] = {}
         if root.is_dir():
             for folder, prefix in ((root, ""), (root.joinpath("assets"), "assets/")):
@@ -197,6 +200,14 @@ class Page:
         if path == "index.html":
             return NotFound("the page was not built; `make setup` builds it (web/)")
         return NotFound(f"there is no {path[:80]!r} here")
+
+
+def _root() -> Traversable:
+    """Where the built page is: what the host names, else what is in this package."""
+    named = os.environ.get("HYPERHIVE_PAGE")
+    if named and Path(named, "index.html").is_file():
+        return Path(named)
+    return resources.files("hyperhive").joinpath("web")
 
 
 def _session(who: Who) -> Callable[[Request], Awaitable[Response]]:

@@ -19,6 +19,7 @@ from hyperhive import process
 from hyperhive.errors import BadInput
 from hyperhive.harness.config import HarnessConfig
 from hyperhive.harness.terminal import run_terminal
+from hyperhive.harness.turn import in_cage
 
 RETRY = 2.0
 NOTES_TIME = 10.0
@@ -76,7 +77,7 @@ def _answer(path: Path, request: dict[str, Any]) -> None:
 def _notes(config: HarnessConfig, connection: socket.socket, given: bytes, *arguments: str) -> None:
     """Run notes.sh in the cage; answer with a line that says how it went, then what it printed."""
     script = resources.files("hyperhive").joinpath("harness/notes.sh").read_text()
-    argv = [*config.cage, "sh", "-c", script, "notes", *arguments]
+    argv = [*in_cage(config, {}), "sh", "-c", script, "notes", *arguments]
     with process.Popen(argv, stdin=process.PIPE, stdout=process.PIPE, stderr=process.PIPE) as child:
         try:
             out, err = child.communicate(given, timeout=NOTES_TIME)

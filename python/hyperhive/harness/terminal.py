@@ -103,7 +103,7 @@ def run_terminal(config: HarnessConfig, core: socket.socket, columns: int, rows:
     try:
         # setsid gives the shell this terminal as its own. The sandbox dies with the thread that started it: this one.
         argv = ["setsid", "--ctty", *config.terminal, "env", *_variables(config), "bash", "--norc", "-i"]
-        child = process.Popen(argv, stdin=slave, stdout=slave, stderr=slave, env=_path())
+        child = process.Popen(argv, stdin=slave, stdout=slave, stderr=slave, env=_environment())
     except OSError as error:
         core.sendall(_frame(b"d", f"the terminal does not start: {error}\r\n".encode()))
         os.close(master)
@@ -144,8 +144,10 @@ def _variables(config: HarnessConfig) -> list[str]:
     return [f"{name}={value}" for name, value in {**_SHELL, "PS1": prompt, **git}.items()]
 
 
-def _path() -> dict[str, str]:
-    return {"PATH": os.environ.get("PATH", os.defpath), "TERM": "xterm-256color"}
+def _environment() -> dict[str, str]:
+    """What starts the cage gets; systemd-run is to leave the terminal's title and colours alone."""
+    plain = {"SYSTEMD_ADJUST_TERMINAL_TITLE": "0", "SYSTEMD_TINT_BACKGROUND": "0"}
+    return {"PATH": os.environ.get("PATH", os.defpath), "TERM": "xterm-256color", **plain}
 
 
 def _frame(kind: bytes, data: bytes) -> bytes:
