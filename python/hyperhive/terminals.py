@@ -66,7 +66,20 @@ class Page:
             await self._moved.wait()
         if self.ended is None:
             self.behind += len(data)
-            await self.send(data)
+            await self._send_unless_ended(data)
+
+    async def _send_unless_ended(self, data: bytes) -> None:
+        """A page whose connection is stuck must not keep the terminal from its end."""
+        sending = asyncio.ensure_future(self.send(data))
+        ending = asyncio.ensure_future(self.wait())
+        try:
+            await asyncio.wait({sending, ending}, return_when=asyncio.FIRST_COMPLETED)
+            if sending.done():
+                sending.result()
+        finally:
+            for each in (sending, ending):
+                each.cancel()
+            await asyncio.gather(sending, ending, return_exceptions=True)
 
     async def wait(self) -> str:
         """Until the page is to go; why."""

@@ -108,10 +108,8 @@ def create_web_app(core: OperatorCore, config: WebConfig, who: Who, logins: Logi
         routes.append(Route("/v1/session", _log_in(core, logins, cookie), methods=["POST"]))
         routes.append(Route("/v1/session", _log_out(logins, cookie), methods=["DELETE"]))
     routes += operator_routes(core, who)
-    app = Starlette(
-        routes=[*routes, terminal_route(core, who), Route("/{path:path}", Page())], exception_handlers=error_handlers()
-    )
-    app.state.core = core
+    app = Starlette(routes=[*routes, terminal_route(core, who)], exception_handlers=error_handlers())
+    app.router.default = Page()
     return Guard(app, config)
 
 

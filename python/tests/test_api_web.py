@@ -1,0 +1,280 @@
+"""The dashboard's door: who gets in, from which page, and what every answer carries."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import os
+import socket
+from pathlib import Path
+
+import pytest
+from core_rig import LACKING, SKIP_REASON
+from web_rig import Answer, Browser, web
+from websockets.exceptions import InvalidStatus
+
+from hyperhive.api.web import CSP
+from hyperhive.config import Dashboard
+
+pytestmark = pytest.mark.skipif(LACKING is not None, reason=SKIP_REASON)
+
+
+def test_a_link_logs_in_with_a_cookie_that_no_script_and_no_other_site_gets(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with web(tmp_path) as made:
+            browser = made.stranger()
+            answer = await browser.log_in(made.link())
+            assert (answer.status, answer.json["user"]) == (200, "root")
+            cookie = answer.headers["set-cookie"]
+            assert cookie.startswith(f"hyperhive-{made.port}=")
+            assert {"HttpOnly", "SameSite=strict", "Path=/"} <= {part.strip() for part in cookie.split(";")}
+            assert (await browser.ask("GET", "/v1/agents")).json == {"agents": []}
+            assert (await browser.ask("DELETE", "/v1/session")).status == 200
+            assert (await browser.ask("GET", "/v1/agents")).status == 401
+            audit = (await (await made.browser()).ask("GET", "/v1/audit")).json["entries"]
+            assert [(each["actor"], each["action"]) for each in audit] == [("operator:root", "dashboard.login")] * 2
+
+    asyncio.run(run())
+
+
+GUARDED = [
+    ("GET", "/v1/session"),
+    ("GET", "/v1/status"),
+    ("GET", "/v1/agents"),
+    ("GET", "/v1/events"),
+    ("GET", "/v1/proposals/1"),
+    ("POST", "/v1/proposals/1/approve"),
+    ("POST", "/v1/agents/worker/stop"),
+    ("PUT", "/v1/agents/worker/notes"),
+    ("DELETE", "/v1/agents/worker?purge=1"),
+]
+
+
+def test_nothing_is_shown_or_done_without_a_session(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with web(tmp_path) as made:
+            for cookie in (None, "hyperhive=x", f"hyperhive-{made.port}=guessed"):
+                stranger = Browser(made.port, cookie=cookie)
+                answers = {each: await stranger.ask(*each, {} if each[0] != "GET" else None) for each in GUARDED}
+                assert {each: answer.status for each, answer in answers.items()} == dict.fromkeys(GUARDED, 401)
+                assert all(answer.json["code"] == "not_logged_in" for answer in answers.values())
+            with pytest.raises(InvalidStatus) as refused:
+                async with made.stranger().terminal("worker"):
+                    pass
+            assert refused.value.response.status_code == 403
+
+    asyncio.run(run())
+
+
+def test_a_user_who_is_no_operator_any_more_is_logged_out(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with web(tmp_path) as made:
+            browser = made.stranger()
+            assert (await browser.log_in(made.link("nobody"))).status == 200
+            assert (await browser.ask("GET", "/v1/agents")).status == 401
+
+    asyncio.run(run())
+
+
+OTHER_PAGES: list[dict[str, str | None]] = [
+    {"host": "evil.example"},
+    {"host": "127.0.0.1.evil.example"},
+    {"host": None},
+    {"host": "[broken"},
+    {"origin": "http://evil.example"},
+    {"origin": "null"},
+    {"origin": None},
+    {"origin": "http://127.0.0.1:1"},
+    {"sec_fetch_site": "cross-site"},
+    {"sec_fetch_site": "same-site"},
+]
+
+
+@pytest.mark.parametrize("headers", OTHER_PAGES, ids=str)
+def test_another_page_can_change_nothing_with_the_operators_cookie(
+    tmp_path: Path, headers: dict[str, str | None]
+) -> None:
+    async def run() -> None:
+        async with web(tmp_path) as made:
+            browser = await made.browser()
+            answer = await browser.ask("POST", "/v1/agents", {"name": "worker"}, **headers)
+            assert answer.status == 403, answer.body
+            assert (await browser.ask("GET", "/v1/agents")).json == {"agents": []}
+
+    asyncio.run(run())
+
+
+def test_a_form_cannot_post(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with web(tmp_path) as made:
+            browser = await made.browser()
+            for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
+                answer = await browser.ask("POST", "/v1/agents", b'{"name": "worker"}', content_type=kind)
+                assert (answer.status, answer.json["code"]) == (400, "bad_input")
+
+    asyncio.run(run())
+
+
+def test_another_page_opens_no_terminal(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with web(tmp_path) as made:
+            browser = await made.browser()
+            for headers in ({"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
+                with pytest.raises(InvalidStatus) as refused:
+                    async with browser.terminal("worker", **headers):
+                        pass
+                assert refused.value.response.status_code == 403
+
+    asyncio.run(run())
+
+
+def test_other_names_of_the_address_are_let_in_only_if_the_host_says_so(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with web(tmp_path, dashboard=Dashboard(enable=True, port=0, hosts=("hive.example.org",))) as made:
+            browser = await made.browser()
+            for host in ("localhost", "localhost:9000", "127.0.0.1:1", "[::1]:8420", "hive.example.org"):
+                origin = f"http://{host}"
+                assert (await browser.ask("GET", "/v1/agents", host=host, origin=origin)).status == 200, host
+                assert (await browser.ask("POST", "/v1/agents", {}, host=host, origin=origin)).status == 400, host
+
+    asyncio.run(run())
+
+
+def test_every_answer_carries_the_pages_headers(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with web(tmp_path) as made:
+            browser = await made.browser()
+            answers = [
+                await browser.ask("GET", "/"),
+                await browser.ask("GET", "/v1/agents"),
+                await browser.ask("GET", "/v1/agents/nobody"),
+                await browser.ask("GET", "/nothing"),
+                await browser.ask("POST", "/v1/agents", {}),
+                await made.stranger().ask("GET", "/v1/agents"),
+            ]
+            for answer in answers:
+                assert answer.headers["content-security-policy"] == CSP
+                assert answer.headers["x-content-type-options"] == "nosniff"
+                assert "server" not in answer.headers
+        assert "unsafe-eval" not in CSP
+        assert "script-src 'self';" in CSP
+
+    asyncio.run(run())
+
+
+PATHS = [
+    "/../pyproject.toml",
+    "/assets/../../api/web.py",
+    "/assets/%2e%2e/%2e%2e/__init__.py",
+    "//etc/passwd",
+    "/assets/",
+]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_nothing_but_the_pages_files_is_served(tmp_path: Path, path: str) -> None:
+    async def run() -> None:
+        async with web(tmp_path) as made:
+            answer = await made.stranger().ask("GET", path)
+            assert (answer.status, set(answer.json)) == (404, {"error", "code"})
+
+    asyncio.run(run())
+
+
+def test_the_host_may_name_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = tmp_path / "page"
+    (page / "assets").mkdir(parents=True)
+    (page / "index.html").write_text("<title>mine</title>")
+    (page / "assets/x-1.js").write_text("1")
+    monkeypatch.setenv("HYPERHIVE_PAGE", str(page))
+
+    async def run() -> None:
+        async with web(tmp_path) as made:
+            index = await made.stranger().ask("GET", "/")
+            assert (index.body, index.headers["cache-control"]) == (b"<title>mine</title>", "no-cache")
+            script = await made.stranger().ask("GET", "/assets/x-1.js")
+            assert script.headers["content-type"] == "text/javascript; charset=utf-8"
+            assert "immutable" in script.headers["cache-control"]
+
+    asyncio.run(run())
+
+
+def test_a_page_that_was_not_built_is_said_to_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hyperhive.api.web._root", lambda: tmp_path / "nowhere")
+
+    async def run() -> None:
+        async with web(tmp_path) as made:
+            answer = await made.stranger().ask("GET", "/")
+            assert (answer.status, "make setup" in answer.json["error"]) == (404, True)
+
+    asyncio.run(run())
+
+
+def test_looking_approves_nothing(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with web(tmp_path) as made:
+            browser = await made.browser()
+            for verb in ("approve", "deny", "withdraw"):
+                assert (await browser.ask("GET", f"/v1/proposals/1/{verb}")).status == 405
+
+    asyncio.run(run())
+
+
+def test_too_many_guesses_are_told_to_wait(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with web(tmp_path) as made:
+            stranger = made.stranger()
+            statuses = [(await stranger.log_in("guessed.guessed")).status for _ in range(12)]
+            assert statuses == [401] * 10 + [429] * 2
+            assert (await stranger.log_in(made.link())).status == 200
+
+    asyncio.run(run())
+
+
+class _Unix(http.client.HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("127.0.0.1:8420", timeout=20)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(str(self._path))
+
+
+def _by_proxy(path: Path, *headers: tuple[str, str]) -> Answer:
+    connection = _Unix(path)
+    try:
+        connection.putrequest("GET", "/v1/session")
+        for header in headers:
+            connection.putheader(*header)
+        connection.endheaders()
+        response = connection.getresponse()
+        return Answer(response.status, {}, response.read())
+    finally:
+        connection.close()
+
+
+def test_a_trusted_proxy_names_the_user_in_its_header(tmp_path: Path) -> None:
+    async def run() -> None:
+        dashboard = Dashboard(enable=True, port=0, proxy_user="root", proxy_header="X-User")
+        async with web(tmp_path, dashboard=dashboard):
+            path = tmp_path / "run/dashboard.sock"
+            ann = await asyncio.to_thread(_by_proxy, path, ("X-User", "ann@example.org"))
+            assert (ann.status, ann.json["user"]) == (200, "ann@example.org")
+            for wrong in ([], [("X-User", "")], [("X-User", "a b")], [("X-User", "ann"), ("X-User", "bob")]):
+                assert (await asyncio.to_thread(_by_proxy, path, *wrong)).status == 401, wrong
+
+    asyncio.run(run())
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can be somebody who is not the proxy")
+def test_who_is_not_the_proxy_is_refused_whatever_the_header(tmp_path: Path) -> None:
+    async def run() -> None:
+        dashboard = Dashboard(enable=True, port=0, proxy_user="nobody")
+        async with web(tmp_path, dashboard=dashboard) as made:
+            answer = await asyncio.to_thread(_by_proxy, tmp_path / "run/dashboard.sock", ("X-Remote-User", "ann"))
+            assert answer.status == 403
+            # and the header means nothing where the proxy is not
+            assert (await made.stranger().ask("GET", "/v1/session", x_remote_user="ann")).status == 401
+
+    asyncio.run(run())
