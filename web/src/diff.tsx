@@ -42,8 +42,12 @@ const NIX =
   /(#.*$|\/\*.*?(?:\*\/|$))|("(?:\\.|[^"\\])*"?|''.*?(?:''|$))|\b(let|in|with|rec|inherit|if|then|else|assert|or|true|false|null|import)\b|(\b\d+(?:\.\d+)?\b)|([A-Za-z_][\w'-]*(?:\.[A-Za-z_][\w'-]*)*(?=\s*=[^=]))/g;
 const KINDS: Token["kind"][] = ["comment", "string", "keyword", "number", "name"];
 
-/** The tokens of one line of Nix: for colour only, a line is looked at by itself. */
+const COLOURED = 2000;
+
+/** The tokens of one line of Nix: for colour only, a line is looked at by itself. A long one gets none: it could be made
+ * to take a regular expression's worst case. */
 export function tokens(line: string): Token[] {
+  if (line.length > COLOURED) return [{ kind: "plain", text: line }];
   const found: Token[] = [];
   let last = 0;
   for (const match of line.matchAll(NIX)) {
@@ -57,7 +61,6 @@ export function tokens(line: string): Token[] {
 }
 
 const SHOWN = 500;
-const LONGEST = 2000;
 
 export function Diff({ text }: { text: string }) {
   const [whole, setWhole] = useState(false);
@@ -79,7 +82,7 @@ export function Diff({ text }: { text: string }) {
 
 function Row({ line }: { line: DiffLine }) {
   const [whole, setWhole] = useState(false);
-  const text = whole ? line.text : line.text.slice(0, LONGEST);
+  const text = whole ? line.text : line.text.slice(0, COLOURED);
   const code = line.kind === "add" || line.kind === "remove" || line.kind === "same";
   return (
     <div class={`row ${line.kind}`}>

@@ -1,0 +1,131 @@
+"""A hive for tests in a browser, as a program: real core, harnesses and Claude Code; the model is the rehearsal.
+
+Prints a line of JSON with a login link once it is ready, then answers each line of JSON on its standard input with one:
+{"do": "link"} gives another link, {"do": "send", "to", "steps"} has an agent do these steps of hyperhive.rehearsal,
+{"do": "mail", "sender", "body"} writes to the operator, {"do": "propose", "agent", "nix", "reason"} commits and waits
+for the check, {"do": "settled", "id"} waits for a proposal's end, {"do": "restart"} stops the core and starts it again,
+{"do": "fill", "agents", "proposals"} adds rows to look at. It ends with its standard input.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import sqlite3
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from core_rig import OVER, nix, until
+from web_rig import Web, web
+
+from hyperhive.config import Dashboard
+from hyperhive.rehearsal.play import play
+from hyperhive.rehearsal.script import marked
+from hyperhive.rehearsal.server import RehearsalServer
+from hyperhive.settings import Role
+from hyperhive.store import agents, proposals
+from hyperhive.store.proposals import State
+
+WORKER = 'bash.allow = [ "ls *" "cat *" "sleep *" "echo *" ]; prompt = "You keep the report.";'
+
+
+class Rig:
+    """The commands, on one running hive."""
+
+    def __init__(self, made: Web) -> None:
+        self.web = made
+        self.core = made.hive.core
+
+    async def link(self, given: dict[str, Any]) -> dict[str, Any]:
+        return {"link": self.core.dashboard_link("operator:root")}
+
+    async def send(self, given: dict[str, Any]) -> dict[str, Any]:
+        body = f"{given.get('text', 'Please.')}\n{marked(given['steps'])}"
+        return {"id": await self.core.broker.send("operator", given["to"], body)}
+
+    async def mail(self, given: dict[str, Any]) -> dict[str, Any]:
+        return {"id": await self.core.broker.send(given["sender"], "operator", given["body"])}
+
+    async def propose(self, given: dict[str, Any]) -> dict[str, Any]:
+        commit = self.web.hive.commit(given["agent"], given["nix"])
+        asked = await self.core.proposals.request(given["agent"], commit, given["reason"], "manager")
+        row = await self.web.hive.settled(asked.id, State.REQUESTED)
+        return {"id": row.id, "state": row.state}
+
+    async def settled(self, given: dict[str, Any]) -> dict[str, Any]:
+        row = await self.web.hive.settled(given["id"], *(state for state in State if state not in OVER))
+        return {"state": row.state, "generation": row.generation}
+
+    async def fill(self, given: dict[str, Any]) -> dict[str, Any]:
+        def work(connection: sqlite3.Connection) -> None:
+            for number in range(given.get("agents", 0)):
+                agents.create(connection, f"agent-{number}", Role.AGENT)
+                agents.set_desired(connection, f"agent-{number}", "stopped")
+            for number in range(given.get("proposals", 0)):
+                made = proposals.insert(
+                    connection, agent="worker", commit="c" * 40, reason=f"reason {number}", requester="manager"
+                )
+                proposals.update(connection, made, state="denied")
+
+        await self.core.database.write(work)
+        return {}
+
+
+async def _serve(root: Path, model: RehearsalServer, lines: asyncio.Queue[str | None]) -> None:
+    port, again, first = 0, True, True
+    while again:
+        dashboard = Dashboard(enable=True, port=port)
+        options: dict[str, Any] = {"claude": shutil.which("claude"), "model_url": f"http://127.0.0.1:{model.port}"}
+        async with web(root, dashboard=dashboard, **options) as made:
+            port = made.port
+            if first:
+                await made.hive.create("manager", Role.MANAGER)
+                await made.hive.create("worker", nix=nix(WORKER))
+            await until(lambda: _ready(made))
+            _say({"link": made.hive.core.dashboard_link("operator:root")})
+            first = False
+            again = await _answer(Rig(made), lines)
+
+
+async def _ready(made: Web) -> bool:
+    return {"manager", "worker"} <= set(made.hive.core.controls._harnesses)
+
+
+async def _answer(rig: Rig, lines: asyncio.Queue[str | None]) -> bool:
+    """Obey until the input ends (False) or the core is to start anew (True)."""
+    while (line := await lines.get()) is not None:
+        given = json.loads(line)
+        if given["do"] == "restart":
+            return True
+        try:
+            _say(await getattr(rig, given["do"])(given))
+        except Exception as error:
+            _say({"error": repr(error)})
+    return False
+
+
+def _say(what: dict[str, Any]) -> None:
+    print(json.dumps(what), flush=True)
+
+
+async def main(root: Path) -> None:
+    """Run until the standard input ends."""
+    model = RehearsalServer(0, play)
+    threading.Thread(target=model.serve_forever, daemon=True).start()
+    loop, lines = asyncio.get_running_loop(), asyncio.Queue[str | None]()
+
+    def read() -> None:
+        for line in sys.stdin:
+            loop.call_soon_threadsafe(lines.put_nowait, line)
+        loop.call_soon_threadsafe(lines.put_nowait, None)
+
+    threading.Thread(target=read, daemon=True).start()
+    await _serve(root, model, lines)
+    model.shutdown()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1])))

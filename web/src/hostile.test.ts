@@ -1,0 +1,65 @@
+import { expect, test } from "vitest";
+import { beginning, nameOf, pieces, plain, withoutColours } from "./hostile";
+
+const marked = (text: string) => pieces(text).filter((piece) => piece.mark).map((piece) => piece.text);
+
+test.each([
+  ["right-to-left override", "gzip\u202e*", "\u202e"],
+  ["isolate", "a\u2066b\u2069", "\u2066"],
+  ["zero width space", "rm\u200b", "\u200b"],
+  ["byte order mark", "\ufeffrm", "\ufeff"],
+  ["soft hyphen", "r\u00adm", "\u00ad"],
+  ["escape", "\u001b[31mred", "\u001b"],
+  ["C1 control", "\u009b31m", "\u009b"],
+  ["carriage return", "good\rbad", "\r"],
+  ["backspace", "a\bb", "\b"],
+  ["NUL", "a\0b", "\0"],
+  ["tag", "a\u{e0041}b", "\u{e0041}"],
+  ["line separator", "a\u2028b", "\u2028"],
+  ["no-break space", "a\u00a0b", "\u00a0"],
+  ["hangul filler", "a\u3164b", "\u3164"],
+  ["private use", "a\ue000b", "\ue000"],
+  ["lone surrogate", "a\ud800b", "\ud800"],
+  ["variation selector", "a\ufe00b", "\ufe00"],
+])("a %s is marked", (_, text, odd) => {
+  expect(marked(text)).toContain(odd);
+  expect(pieces(text).map((piece) => piece.text).join("")).toBe(text);
+});
+
+test.each(["plain", "Zürich, naïve, Ελλάδα, 東京, עברית", "a\tb\nc", "x → y — z… “q”", "👍🏽", "e\u0301"])("%s stays as it is", (text) => {
+  expect(marked(text)).toEqual([]);
+});
+
+test("marks that pile up on a letter are shown from the fourth on", () => {
+  expect(marked(`z${"\u0321".repeat(50)}`)).toHaveLength(47);
+});
+
+test("a mark has a name", () => {
+  expect(nameOf("\u202e")).toBe("RIGHT-TO-LEFT OVERRIDE");
+  expect(nameOf("\u001b")).toBe("ESCAPE");
+  expect(nameOf("\u0001")).toBe("CONTROL ^A");
+  expect(nameOf("\u{e0041}")).toBe("U+E0041");
+});
+
+test("a title is one line of plain characters", () => {
+  expect(plain("a\nb\u202ec\u001b[0m")).toBe("a b<U+202E>c<U+001B>[0m");
+  expect(plain("x".repeat(500))).toHaveLength(200);
+});
+
+test("colours go, other escapes stay to be marked", () => {
+  expect(withoutColours("\u001b[1;31mred\u001b[0m \u001b]0;title\u0007\u001b[2J")).toBe("red \u001b]0;title\u0007\u001b[2J");
+});
+
+test("a long text begins at most so long, at a line's end where one is near, and through no character", () => {
+  expect(beginning("short", 10)).toBe("short");
+  expect(beginning("1234\n6789012345", 10)).toBe("1234\n67890");
+  expect(beginning("1234567\n9012345", 10)).toBe("1234567");
+  expect(beginning("123456789😀x", 10)).toBe("123456789");
+});
+
+test("a line of a megabyte is no work", () => {
+  const start = performance.now();
+  pieces(`${"a\u202e".repeat(500_000)}`);
+  pieces("b".repeat(1_000_000));
+  expect(performance.now() - start).toBeLessThan(2000);
+});
