@@ -11,7 +11,7 @@ from dataclasses import asdict
 
 from bench.row import Row
 
-BENCHES = ("broker", "proposals", "turns", "footprint", "cli", "policy", "evaluation", "containers")
+BENCHES = ("broker", "proposals", "turns", "footprint", "cli", "policy", "evaluation", "containers", "dashboard")
 
 
 def main(arguments: Sequence[str]) -> int:
