@@ -1,4 +1,4 @@
-"""The dashboard: the page's first paint with 100 agents, an event's way to the pixel, and what idle pages cost the core."""
+"""The dashboard: the first paint with 100 agents, an event's way to the pixel, and what idle pages cost the core."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ IDLE_SECONDS = 10
 
 
 def measure() -> list[Row]:
-    """About 30 s, in web/browser/measure.mjs against a hive of browser_rig.py; nothing without chromium and the page."""
+    """About 30 s, by web/browser/measure.mjs with a hive of browser_rig.py; nothing without chromium or the page."""
     chromium = shutil.which("chromium")
     if chromium is None or not (WEB / "node_modules").exists():
         print("dashboard: not measured: chromium or web/node_modules is missing", file=sys.stderr)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import pwd
+from collections.abc import Awaitable, Callable
 
 from starlette.applications import Starlette
-from starlette.requests import HTTPConnection
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from hyperhive.api.openapi import document
 from hyperhive.api.operation import Operation, Who
 from hyperhive.api.operator import agents, hive, mail, proposals, turns
 from hyperhive.api.operator.core import OperatorCore
@@ -31,7 +34,17 @@ def operator_routes(core: OperatorCore, who: Who) -> list[BaseRoute]:
     return [
         *(operation.route(core, who) for operation in OPERATIONS),
         Route("/v1/events", events_endpoint(core, who), methods=["GET"]),
+        Route("/v1/openapi.json", _description(who), methods=["GET"]),
     ]
+
+
+def _description(who: Who) -> Callable[[Request], Awaitable[Response]]:
+    async def description(request: Request) -> Response:
+        """GET /v1/openapi.json: this API, described."""
+        await who(request)
+        return JSONResponse(document(OPERATIONS))
+
+    return description
 
 
 def create_operator_app(core: OperatorCore) -> Starlette:
