@@ -25,7 +25,7 @@ LEFT_OUT = {"/v1/events", "/v1/session"}
 
 
 NOT_HERE = [checks.ignored_auth, checks.positive_data_acceptance]
-"""Without a session: test_api_web. And what fits a schema may still be refused: mail of blanks, a commit that is none."""
+"""Without a session: test_api_web. And what fits a schema may still be refused, e.g. mail that is blank."""
 
 
 @contextmanager
