@@ -1,6 +1,7 @@
 // The frame: log in, then navigation, the page, and what is true everywhere (title, connection, keys).
 import { useEffect, useRef, useState } from "preact/hooks";
 import { ApiError, del, get, onLoggedOut } from "./api";
+import { plural } from "./format";
 import { useEvents, useHive, useStatus } from "./hooks";
 import { live } from "./live";
 import { AgentPage } from "./pages/agent";
@@ -12,10 +13,10 @@ import { Overview } from "./pages/overview";
 import { ProposalPage } from "./pages/proposal";
 import { ProposalsPage } from "./pages/proposals";
 import { type Route, to, useRoute } from "./router";
-import { model, waitingFor } from "./state";
+import { decidable, model, waitingFor } from "./state";
 import { chosenTheme, nextTheme, setTheme } from "./theme";
 import type { Session } from "./types";
-import { isTyping } from "./ui";
+import { Failure, isTyping } from "./ui";
 
 export function App() {
   const [session, setSession] = useState<Session | null | undefined>(undefined);
@@ -35,23 +36,20 @@ export function App() {
 function Frame({ session, onLogout }: { session: Session; onLogout: () => void }) {
   const route = useRoute();
   const hive = useHive();
-  const [problem, setProblem] = useState<string | null>(null);
   useEvents((events) => model.take(events));
   useEffect(() => {
-    live.start();
-    model.load().then(
-      () => setProblem(null),
-      (failure: ApiError) => setProblem(failure.message),
-    );
+    live.watch(route.page === "agent" && route.tab === "turns" ? (route.name ?? "") : "");
+  }, [route.page, route.tab, route.name]);
+  useEffect(() => {
+    void live.start().then(() => model.load());
     return () => live.stop();
   }, []);
+  useExpiry(onLogout);
+  useArrival(route);
   const waiting = waitingFor(hive);
   useEffect(() => {
     document.title = waiting > 0 ? `(${waiting}) hyperhive` : "hyperhive";
   }, [waiting]);
-  useEffect(() => {
-    live.watch(route.page === "agent" && route.tab === "turns" ? (route.name ?? "") : "");
-  }, [route.page, route.tab, route.name]);
   return (
     <>
       <a class="skip" href="#content" onClick={skip}>
@@ -59,16 +57,37 @@ function Frame({ session, onLogout }: { session: Session; onLogout: () => void }
       </a>
       <Bar route={route} session={session} onLogout={onLogout} />
       <main id="content" tabIndex={-1}>
-        {problem !== null && (
-          <p class="error" role="alert">
-            {problem}
-          </p>
-        )}
+        <Failure error={hive.problem} />
         {hive.loaded && <Page route={route} />}
       </main>
+      <p class="unseen" role="status">
+        {waiting > 0 ? `${plural(waiting, "thing waits", "things wait")} for you` : ""}
+      </p>
       <Keys />
     </>
   );
+}
+
+/** Another page begins at its top, and the keyboard goes on there; what is typed in keeps the focus. */
+function useArrival(route: Route): void {
+  const place = [route.page, route.name, route.tab, route.id].join("/");
+  const first = useRef(true);
+  useEffect(() => {
+    if (!first.current) {
+      scrollTo(0, 0);
+      document.getElementById("content")?.focus({ preventScroll: true });
+    }
+    first.current = false;
+  }, [place]);
+}
+
+/** An event stream does not say why it ended: whether the session did, another request tells. */
+function useExpiry(onLogout: () => void): void {
+  const status = useStatus();
+  useEffect(() => {
+    if (status !== "lost") return;
+    get<Session>("/v1/session").catch((failure: ApiError) => failure.status === 401 && onLogout());
+  }, [status]);
 }
 
 function skip(event: Event): void {
@@ -125,7 +144,7 @@ function Bar({ route, session, onLogout }: { route: Route; session: Session; onL
       </a>
       <nav aria-label="Pages">
         {link("overview", to.overview, "Agents")}
-        {link("proposals", to.proposals, "Proposals", hive.waiting.length)}
+        {link("proposals", to.proposals, "Proposals", decidable(hive).length)}
         {link("inbox", to.inbox, "Inbox", hive.inbox.length)}
         {link("mail", to.mail, "Mail")}
         {link("audit", to.audit, "Audit")}

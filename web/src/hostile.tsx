@@ -1,5 +1,5 @@
 // Every string that an agent wrote is shown through here: no character in it may hide, reorder or pose as anything.
-import { useState } from "preact/hooks";
+import { useMemo, useState } from "preact/hooks";
 
 export interface Piece {
   text: string;
@@ -72,6 +72,10 @@ export function withoutColours(text: string): string {
 
 /** Marked-up text, in its own direction: what it holds cannot reorder what is around it. */
 export function Text({ text }: { text: string }) {
+  return useMemo(() => marked(text), [text]);
+}
+
+function marked(text: string) {
   return (
     <bdi class="hostile">
       {pieces(text).map((piece) =>
@@ -88,26 +92,51 @@ export function Text({ text }: { text: string }) {
 }
 
 const LONG = 4000;
+const TALL = 60;
 
-/** The beginning of a text: at most `longest` characters, cut at the end of a line where one is near. */
-export function beginning(text: string, longest: number): string {
-  if (text.length <= longest) return text;
-  const cut = text.lastIndexOf("\n", longest);
+/** The beginning of a text: at most `longest` characters, cut at the end of a line where one is near, and `tallest`
+ * lines: empty ones could push what stands below out of sight. */
+export function beginning(text: string, longest: number, tallest = Infinity): string {
+  const low = upToLine(text, tallest);
+  if (low.length <= longest) return low;
+  const cut = low.lastIndexOf("\n", longest);
   const end = cut > longest / 2 ? cut : longest;
-  const last = text.charCodeAt(end - 1);
-  return text.slice(0, last >= 0xd800 && last < 0xdc00 ? end - 1 : end); // not through a surrogate pair
+  const last = low.charCodeAt(end - 1);
+  return low.slice(0, last >= 0xd800 && last < 0xdc00 ? end - 1 : end); // not through a surrogate pair
+}
+
+function upToLine(text: string, lines: number): string {
+  let end = -1;
+  for (let line = 0; line < lines; line++) {
+    end = text.indexOf("\n", end + 1);
+    if (end < 0) return text;
+  }
+  return text.slice(0, end);
+}
+
+/** How much text there is, for the button that shows it. */
+export function amount(text: string): string {
+  const lines = text.split("\n").length;
+  return `${text.length < 1000 ? `${text.length}` : `${Math.ceil(text.length / 1000)} k`} characters${lines > TALL ? `, ${lines} lines` : ""}`;
+}
+
+interface LongText {
+  text: string;
+  code?: boolean;
+  longest?: number;
+  tallest?: number;
 }
 
 /** A block of text; a long one begins cut. `code`: laid out strictly from left to right, in a fixed-width font. */
-export function Long({ text, code = false, longest = LONG }: { text: string; code?: boolean; longest?: number }) {
+export function Long({ text, code = false, longest = LONG, tallest = TALL }: LongText) {
   const [whole, setWhole] = useState(false);
-  const shown = whole ? text : beginning(text, longest);
+  const shown = whole ? text : beginning(text, longest, tallest);
   return (
     <div class={code ? "text code" : "text"}>
       <Text text={shown} />
       {shown.length < text.length && (
         <button type="button" class="more" onClick={() => setWhole(true)}>
-          … show all {Math.ceil(text.length / 1000)} k characters
+          … show all {amount(text)}
         </button>
       )}
     </div>

@@ -5,6 +5,7 @@ import type { LiveEvent } from "./types";
 export const KINDS = ["hello", "reset", "agent", "turn", "turn_event", "proposal", "proposal_log", "message", "read"];
 const RETRY = 2000;
 const HIDDEN = 60_000;
+const PATIENCE = 1000;
 
 type Listener = (events: LiveEvent[]) => void;
 export type Status = "connecting" | "live" | "lost" | "paused";
@@ -46,12 +47,20 @@ class Live {
   private readonly listeners = new Set<Listener>();
   private readonly watchers = new Set<(status: Status) => void>();
   private readonly batch = new Batch<LiveEvent>((events) => this.listeners.forEach((each) => each(events)));
+  private begun: () => void = () => undefined;
+  private hasBegun = false;
   status: Status = "connecting";
 
-  start(): void {
+  /** Begin to listen. Resolves when nothing that happens from now on is missed: what is loaded then stays true. */
+  start(): Promise<void> {
     this.wanted = true;
+    this.last = null; // what came before is in the snapshot that is loaded now
+    this.hasBegun = false;
+    const begun = new Promise<void>((resolve) => (this.begun = resolve));
+    setTimeout(() => this.begin(), PATIENCE);
     document.addEventListener("visibilitychange", this.visibility);
     this.connect();
+    return begun;
   }
 
   stop(): void {
@@ -88,8 +97,16 @@ class Live {
   }
 
   private take(kind: string, event: MessageEvent<string>): void {
+    const resumed = this.last !== null;
     if (event.lastEventId) this.last = event.lastEventId;
-    this.batch.add({ kind, data: JSON.parse(event.data) as Record<string, unknown> });
+    if (kind !== "hello") this.batch.add({ kind, data: JSON.parse(event.data) as Record<string, unknown> });
+    else if (!this.hasBegun) this.begin();
+    else if (!resumed) this.batch.add({ kind: "reset", data: {} }); // things were loaded before anybody listened
+  }
+
+  private begin(): void {
+    this.hasBegun = true;
+    this.begun();
   }
 
   // The browser's own retry would ask with the parameters of the first try; so it is made here.

@@ -2,6 +2,7 @@
 import type { ComponentChildren } from "preact";
 import { Long } from "./hostile";
 import { eventLink, eventWords } from "./letter";
+import { memo } from "./memo";
 import { to } from "./router";
 import type { Message } from "./types";
 import { Badge, When } from "./ui";
@@ -18,7 +19,13 @@ export function Body({ message }: { message: Message }) {
   );
 }
 
-export function Card({ message, children, flow = false }: { message: Message; children?: ComponentChildren; flow?: boolean }) {
+interface CardProps {
+  message: Message;
+  children?: ComponentChildren;
+  flow?: boolean;
+}
+
+export const Card = memo(function Card({ message, children, flow = false }: CardProps) {
   return (
     <article class={`message ${message.kind} ${message.read_at === null ? "unread" : "read"}`} tabIndex={-1}>
       <header>
@@ -45,7 +52,7 @@ export function Card({ message, children, flow = false }: { message: Message; ch
       {children}
     </article>
   );
-}
+});
 
 export function Name({ name }: { name: string }) {
   if (name === "operator" || name === "system") return <strong class="name">{name}</strong>;

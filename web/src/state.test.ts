@@ -108,6 +108,27 @@ test("events that come together load a part once, and an event during a load loa
   vi.useRealTimers();
 });
 
+test("mail that comes while the inbox is loaded stays in it, and a failed load is tried again", async () => {
+  vi.useFakeTimers();
+  const from = loaders();
+  const model = new Model(from.load);
+  from.load.inbox = async () => {
+    model.take([{ kind: "message", data: data(message(7)) }]);
+    from.load.inbox = () => Promise.reject(new Error("the core is away"));
+    return { inbox: [] };
+  };
+  await model.load();
+  expect(model.hive.inbox.map((each) => each.id)).toEqual([7]);
+  const { asked } = from;
+  model.refresh("inbox");
+  await vi.advanceTimersByTimeAsync(1000);
+  expect(model.hive.problem).toBe("the core is away");
+  from.load.inbox = async () => (asked.inbox++, { inbox: [] });
+  await vi.advanceTimersByTimeAsync(3000);
+  expect([asked.inbox, model.hive.problem, model.hive.inbox]).toEqual([1, null, []]);
+  vi.useRealTimers();
+});
+
 test("a reset loads everything", async () => {
   vi.useFakeTimers();
   const from = loaders();

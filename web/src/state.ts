@@ -4,12 +4,14 @@ import type { Agent, Brief, LiveEvent, Message } from "./types";
 
 export interface Hive {
   loaded: boolean;
+  /** Why it could not be loaded the last time. */
+  problem: string | null;
   agents: Agent[];
   waiting: Brief[];
   inbox: Message[];
 }
 
-export const EMPTY: Hive = { loaded: false, agents: [], waiting: [], inbox: [] };
+export const EMPTY: Hive = { loaded: false, problem: null, agents: [], waiting: [], inbox: [] };
 
 /** The parts of a snapshot that an event makes out of date. */
 export type Part = "agents" | "waiting" | "inbox";
@@ -63,9 +65,14 @@ function patch(hive: Hive, name: string, changes: Partial<Agent>): Hive {
   return { ...hive, agents: hive.agents.map((each) => (each.name === name ? { ...each, ...changes } : each)) };
 }
 
+/** Proposals that can be approved as they are: checked, against what the agent is now. */
+export function decidable(hive: Hive): Brief[] {
+  return hive.waiting.filter((proposal) => !proposal.stale);
+}
+
 /** How much waits for the operator: proposals that can be decided, unread mail and questions, agents that failed. */
 export function waitingFor(hive: Hive): number {
-  return hive.waiting.length + hive.inbox.length + failed(hive).length;
+  return decidable(hive).length + hive.inbox.length + failed(hive).length;
 }
 
 export function failed(hive: Hive): Agent[] {
@@ -80,7 +87,19 @@ const LOADERS: Record<Part, () => Promise<Partial<Hive>>> = {
   inbox: async () => ({ inbox: (await get<{ messages: Message[] }>("/v1/inbox?limit=1000")).messages }),
 };
 
+const PARTS: Part[] = ["agents", "waiting", "inbox"];
 const SETTLE = 120;
+const RETRY = 2000;
+
+/** Events upon a snapshot that was asked for before they came: it may hold what they tell already, or may not yet. */
+function replay(hive: Hive, events: LiveEvent[]): Hive {
+  return events.reduce((before, event) => apply(before, event).hive, hive);
+}
+
+/** Mail to an agent is counted, so it cannot be told twice: whether the snapshot has it, only a newer one says. */
+function isUncertain({ kind, data }: LiveEvent): boolean {
+  return kind === "message" && data.recipient !== "operator";
+}
 
 /** The hive as it is now; `refresh` loads parts anew, many wishes that come together only once. */
 export class Model {
@@ -88,7 +107,7 @@ export class Model {
   private readonly listeners = new Set<(hive: Hive) => void>();
   private wanted = new Set<Part>();
   private timer: ReturnType<typeof setTimeout> | undefined;
-  private loading = false;
+  private during: LiveEvent[] | null = null;
 
   constructor(private readonly loaders = LOADERS) {}
 
@@ -97,18 +116,21 @@ export class Model {
     return () => this.listeners.delete(listener);
   }
 
-  async load(): Promise<void> {
-    const parts = await Promise.all(Object.values(this.loaders).map((load) => load()));
-    this.set(Object.assign({}, this.hive, ...parts, { loaded: true }) as Hive);
+  /** Load everything; what fails is tried again until it works. */
+  load(): Promise<void> {
+    PARTS.forEach((part) => this.wanted.add(part));
+    return this.reload();
   }
 
   take(events: LiveEvent[]): void {
+    this.during?.push(...events);
     let hive = this.hive;
     for (const event of events) {
       const after = apply(hive, event);
       hive = after.hive;
       after.reload.forEach((part) => this.wanted.add(part));
     }
+    if (this.during !== null && events.some(isUncertain)) this.wanted.add("agents");
     if (hive !== this.hive) this.set(hive);
     if (this.wanted.size > 0) this.soon();
   }
@@ -118,25 +140,32 @@ export class Model {
     this.soon();
   }
 
-  private soon(): void {
-    this.timer ??= setTimeout(() => void this.reload(), SETTLE);
+  private soon(after = SETTLE): void {
+    this.timer ??= setTimeout(() => {
+      this.timer = undefined;
+      void this.reload();
+    }, after);
   }
 
-  // An event that comes while a snapshot is on its way may be missing in it: then the snapshot is taken again.
+  // An event that comes while a snapshot is on its way may be missing in it: it is applied to the snapshot again.
   private async reload(): Promise<void> {
-    this.timer = undefined;
-    if (this.loading) return;
-    this.loading = true;
+    if (this.during !== null) return;
+    this.during = [];
+    const parts = [...this.wanted];
+    this.wanted.clear();
+    let pause = SETTLE;
     try {
-      const parts = [...this.wanted];
-      this.wanted.clear();
       const found = await Promise.all(parts.map((part) => this.loaders[part]()));
-      this.set(Object.assign({}, this.hive, ...found) as Hive);
-    } catch {
-      // The next event, or the stream's reset, asks again; the status line says that the core is away.
+      const snapshot = replay(Object.assign({}, this.hive, ...found) as Hive, this.during);
+      const fresh = Object.fromEntries(parts.map((part) => [part, snapshot[part]]));
+      this.set({ ...this.hive, ...fresh, loaded: this.hive.loaded || parts.length === PARTS.length, problem: null });
+    } catch (failure) {
+      parts.forEach((part) => this.wanted.add(part));
+      pause = RETRY;
+      this.set({ ...this.hive, problem: failure instanceof Error ? failure.message : String(failure) });
     } finally {
-      this.loading = false;
-      if (this.wanted.size > 0) this.soon();
+      this.during = null;
+      if (this.wanted.size > 0) this.soon(pause);
     }
   }
 

@@ -20,7 +20,9 @@ export function mergeEvents(old: TurnEvent[], fresh: TurnEvent[]): TurnEvent[] {
 export function steps(events: TurnEvent[]): Step[] {
   const found: Step[] = [];
   const calls = new Map<string, Step & { kind: "call" }>();
+  let coming = ""; // text that is being written; the message that holds it whole comes after it
   for (const { seq, event } of events) {
+    coming = event.type === "stream_event" ? coming + delta(event) : event.type === "assistant" ? "" : coming;
     for (const [index, block] of blocks(event).entries()) add(found, calls, `${seq}.${index}`, block);
     const note = noteOf(event);
     if (note !== null) found.push({ kind: "note", key: `${seq}`, ...note });
@@ -29,7 +31,13 @@ export function steps(events: TurnEvent[]): Step[] {
       if (call) call.denied = call.failed = true;
     }
   }
+  if (coming) found.push({ kind: "text", key: "coming", text: coming });
   return found;
+}
+
+function delta(event: StreamEvent): string {
+  const told = event.event?.delta;
+  return told?.type === "text_delta" && typeof told.text === "string" ? told.text : "";
 }
 
 function add(found: Step[], calls: Map<string, Step & { kind: "call" }>, key: string, block: Block): void {

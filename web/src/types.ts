@@ -88,6 +88,7 @@ export interface StreamEvent {
   model?: string;
   bytes?: number;
   text?: string;
+  event?: { type?: string; delta?: { type?: string; text?: unknown } };
 }
 
 export interface Block {
@@ -164,6 +165,7 @@ export interface Change {
   area: string;
   direction: "widening" | "narrowing" | "neutral";
   text: string;
+  weight?: number;
 }
 
 export interface Proposal extends Brief {

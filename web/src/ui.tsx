@@ -1,8 +1,9 @@
 // Small parts that every page is made of.
-import type { ComponentChildren } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import type { ComponentChildren, RefObject } from "preact";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { ago, full } from "./format";
 import { useNow } from "./hooks";
+import { Long } from "./hostile";
 
 export function When({ at }: { at: number }) {
   const now = useNow(10_000);
@@ -21,11 +22,12 @@ export function Badge({ kind, children, title }: { kind: string; children: Compo
   );
 }
 
+/** What went wrong; it may quote what an agent wrote. */
 export function Failure({ error }: { error: string | null }) {
   return error === null ? null : (
-    <p class="error" role="alert">
-      {error}
-    </p>
+    <div class="error" role="alert">
+      <Long text={error} longest={1000} tallest={12} />
+    </div>
   );
 }
 
@@ -102,6 +104,20 @@ export function Confirm({
       </p>
     </dialog>
   );
+}
+
+/** For a box that grows at its end: it stays at the end, unless the reader scrolled away from it. */
+export function useFollow<E extends HTMLElement>(what: unknown, begin = true): { ref: RefObject<E>; onScroll: () => void } {
+  const ref = useRef<E>(null);
+  const follows = useRef(begin);
+  useLayoutEffect(() => {
+    if (follows.current && ref.current) ref.current.scrollTop = ref.current.scrollHeight;
+  }, [what]);
+  const onScroll = () => {
+    const box = ref.current;
+    if (box) follows.current = box.scrollHeight - box.scrollTop - box.clientHeight < 40;
+  };
+  return { ref, onScroll };
 }
 
 /** j and k move through the elements that match `items`; Enter opens the link in the one that has the focus. */

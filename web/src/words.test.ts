@@ -6,10 +6,12 @@ import { eventLink, eventWords } from "./letter";
 import { Batch } from "./live";
 import { order } from "./pages/inbox";
 import { fits, thread } from "./pages/mail";
-import { mergeLog } from "./pages/proposal";
-import { merge } from "./pages/proposals";
+import { holds } from "./pages/overview";
+import { ranked } from "./pages/proposal";
+import { mergeLog } from "./pages/proposal-log";
+import { queue } from "./pages/proposals";
 import { leaves } from "./pages/settings";
-import type { Brief, LogLine, Message } from "./types";
+import type { Agent, Brief, Change, LogLine, Message } from "./types";
 
 test("times", () => {
   expect([0, 30, 90, 7200, 200_000].map((seconds) => ago(1000, 1000 + seconds))).toEqual(["now", "30 s ago", "1 min ago", "2 h ago", "2 d ago"]);
@@ -61,9 +63,25 @@ test("a filter of mail looks at names and text", () => {
   expect([fits(mail(1), "", "hell"), fits(mail(1), "b", ""), fits(mail(1), "c", ""), fits(mail(1), "", "x")]).toEqual([true, true, false, false]);
 });
 
-test("rows and lines merge by their numbers", () => {
-  const row = (id: number, state: string) => ({ id, state }) as Brief;
-  expect(merge([row(2, "a"), row(1, "a")], [row(2, "b"), row(3, "a")]).map((each) => [each.id, each.state])).toEqual([[3, "a"], [2, "b"], [1, "a"]]);
+test("a proposal that waits is in the queue however many came after it", () => {
+  const row = (id: number, state: string, agent = "a") => ({ id, state, agent }) as Brief;
+  const waiting = [row(9, "checked"), row(2, "checked"), row(1, "checked", "b")];
+  expect(queue([row(9, "checked"), row(8, "building"), row(7, "applied")], waiting, "").map(({ id }) => id)).toEqual([9, 8, 2, 1]);
+  expect(queue([], waiting, "b").map(({ id }) => id)).toEqual([1]);
+});
+
+test("what an agent gains is told first, and what matters most before the rest", () => {
+  const change = (direction: Change["direction"], weight: number) => ({ area: "x", text: "x", direction, weight });
+  const found = ranked([change("neutral", 9), change("widening", 1), change("narrowing", 5), change("widening", 4)]);
+  expect(found.map(({ direction, weight }) => `${direction} ${weight}`)).toEqual(["widening 4", "widening 1", "narrowing 5", "neutral 9"]);
+});
+
+test("agents are filtered by each word", () => {
+  const agent = { name: "worker", role: "agent", state: "running", activity: "turn", model: "haiku", last_turn: null } as Agent;
+  expect([holds(agent, ""), holds(agent, "HAIKU turn"), holds(agent, "worker stopped")]).toEqual([true, true, false]);
+});
+
+test("lines merge by their numbers", () => {
   const line = (seq: number) => ({ seq }) as LogLine;
   const log = mergeLog([], [line(1), line(2)]);
   expect(mergeLog(log, [])).toBe(log);

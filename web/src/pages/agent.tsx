@@ -1,11 +1,11 @@
 // One agent: its head, and the tabs below it.
 import { useState } from "preact/hooks";
-import { post, url } from "../api";
-import { Long, withoutColours } from "../hostile";
-import { useAction, useHive, useLoaded } from "../hooks";
+import { url } from "../api";
+import { Line, Long, withoutColours } from "../hostile";
+import { useHive, useLoaded } from "../hooks";
 import { Card } from "../message";
+import { isUp, Power, usePower } from "../power";
 import { TABS, to } from "../router";
-import { model } from "../state";
 import type { AgentDetails, Message } from "../types";
 import { Badge, Empty, Failure, Section } from "../ui";
 import { NotesTab } from "./notes";
@@ -29,10 +29,7 @@ export function AgentPage({ name, tab, turn }: { name: string; tab: string; turn
     url`/v1/agents/${name}`,
     ({ kind, data }) => kind === "agent" && data.name === name && !["doing", "denied", "idle", "turn"].includes(String(data.event)),
   );
-  const change = useAction(async (verb: string) => {
-    await post(url`/v1/agents/${name}/` + verb);
-    model.refresh("agents");
-  });
+  const power = usePower(name);
   if (agent === undefined) {
     return (
       <p class="empty">
@@ -40,7 +37,6 @@ export function AgentPage({ name, tab, turn }: { name: string; tab: string; turn
       </p>
     );
   }
-  const running = agent.state === "running" || agent.state === "starting";
   return (
     <article class="agent-page">
       <p class="back">
@@ -52,29 +48,16 @@ export function AgentPage({ name, tab, turn }: { name: string; tab: string; turn
           <Badge kind={`state-${agent.state}`}>{agent.activity === "turn" ? "in a turn" : agent.state}</Badge>
           <Badge kind="role">{agent.role}</Badge>
           <span>
-            {agent.model ?? "no model"} {agent.model_override && <Badge kind="override">run-time override</Badge>}
+            <Line text={agent.model ?? "no model"} longest={60} /> {agent.model_override && <Badge kind="override">run-time override</Badge>}
           </span>
           <span>generation {agent.generation || "–"}</span>
           {agent.unread > 0 && <Badge kind="unread">{agent.unread} unread</Badge>}
         </span>
         <span class="actions">
-          {running ? (
-            <>
-              <button type="button" disabled={change.busy} onClick={() => void change.run("stop")}>
-                {change.busy ? "…" : "Stop"}
-              </button>
-              <button type="button" disabled={change.busy} onClick={() => void change.run("restart")}>
-                Restart
-              </button>
-            </>
-          ) : (
-            <button type="button" disabled={change.busy} onClick={() => void change.run("start")}>
-              {change.busy ? "…" : "Start"}
-            </button>
-          )}
+          <Power agent={agent} power={power} />
         </span>
       </header>
-      <Failure error={change.error ?? details.error} />
+      <Failure error={power.error ?? details.error} />
       <nav class="tabs" aria-label={`Of ${name}`}>
         {TABS.map((each) => (
           <a key={each} href={to.agent(name, each)} aria-current={tab === each ? "page" : undefined}>
@@ -87,7 +70,7 @@ export function AgentPage({ name, tab, turn }: { name: string; tab: string; turn
       {tab === "settings" && <SettingsTab details={details} />}
       {tab === "notes" && <NotesTab name={name} />}
       {tab === "logs" && <LogsTab name={name} />}
-      {tab === "terminal" && <TerminalTab name={name} running={running} />}
+      {tab === "terminal" && <TerminalTab name={name} running={isUp(agent)} />}
     </article>
   );
 }
@@ -136,7 +119,7 @@ function LogsTab({ name }: { name: string }) {
       {found.data?.log === "" && <Empty>The log is empty.</Empty>}
       {found.data && found.data.log !== "" && (
         <div class="log">
-          <Long text={withoutColours(found.data.log)} code longest={200_000} />
+          <Long text={withoutColours(found.data.log)} code longest={200_000} tallest={10_000} />
         </div>
       )}
     </Section>

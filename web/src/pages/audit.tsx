@@ -2,8 +2,9 @@
 import { useState } from "preact/hooks";
 import { get, query } from "../api";
 import { full, plural } from "../format";
-import { useAction, useLoaded } from "../hooks";
-import { Line } from "../hostile";
+import { useAction, useRows, useSettled } from "../hooks";
+import { Line, Long } from "../hostile";
+import { memo } from "../memo";
 import type { AuditEntry } from "../types";
 import { Empty, Failure, Section } from "../ui";
 
@@ -17,19 +18,12 @@ interface Verified {
 }
 
 export function AuditPage() {
-  const [agent, setAgent] = useState("");
-  const [older, setOlder] = useState<AuditEntry[]>([]);
-  const [more, setMore] = useState(true);
+  const [typed, setTyped] = useState("");
+  const agent = useSettled(typed.trim());
   const [verified, setVerified] = useState<Verified | null>(null);
-  const path = query("/v1/audit", { limit: PAGE, agent: agent.trim() });
-  const newest = useLoaded<{ entries: AuditEntry[] }>(path, (event) => NEWS.has(event.kind) && event.data.event !== "doing");
-  const newestFirst = [...(newest.data?.entries ?? [])].sort((one, other) => other.id - one.id);
-  const entries = [...newestFirst, ...older];
-  const load = async () => {
-    const next = await get<{ entries: AuditEntry[] }>(`${path}&before=${entries.at(-1)?.id ?? 1}`);
-    setOlder([...older, ...next.entries.sort((one, other) => other.id - one.id)]);
-    setMore(next.entries.length === PAGE);
-  };
+  const log = useRows<AuditEntry>(query("/v1/audit", { agent }), "entries", PAGE, {
+    outdated: (event) => NEWS.has(event.kind) && event.data.event !== "doing",
+  });
   const verify = useAction(async () => setVerified(await get<Verified>("/v1/audit/verify")));
   return (
     <Section
@@ -40,13 +34,9 @@ export function AuditPage() {
             <span class="unseen">Agent or user</span>
             <input
               type="search"
-              value={agent}
+              value={typed}
               placeholder="of an agent or user"
-              onInput={(event) => {
-                setAgent(event.currentTarget.value);
-                setOlder([]);
-                setMore(true);
-              }}
+              onInput={(event) => setTyped(event.currentTarget.value)}
             />
           </label>{" "}
           <button type="button" disabled={verify.busy} onClick={() => void verify.run()}>
@@ -55,7 +45,7 @@ export function AuditPage() {
         </span>
       }
     >
-      <Failure error={newest.error ?? verify.error} />
+      <Failure error={log.error ?? verify.error} />
       {verified !== null &&
         (verified.broken === null ? (
           <p class="calm" role="status">
@@ -66,7 +56,7 @@ export function AuditPage() {
             NOT whole: entry {verified.broken.id}: {verified.broken.what}. Keep a copy of hive.db.
           </p>
         ))}
-      {newest.data && entries.length === 0 && <Empty>No entries.</Empty>}
+      {log.loaded && log.rows.length === 0 && <Empty>No entries.</Empty>}
       <div class="scroll">
         <table class="audit">
           <thead>
@@ -79,30 +69,40 @@ export function AuditPage() {
             </tr>
           </thead>
           <tbody>
-            {entries.map((entry) => (
-              <tr key={entry.id}>
-                <td class="at">{full(entry.at)}</td>
-                <td>
-                  <Line text={entry.actor} />
-                </td>
-                <td>{entry.action}</td>
-                <td>{entry.subject}</td>
-                <td>
-                  <Line text={detail(entry.detail)} longest={160} />
-                </td>
-              </tr>
+            {log.rows.map((entry) => (
+              <Entry key={entry.id} entry={entry} />
             ))}
           </tbody>
         </table>
       </div>
-      {more && entries.length >= PAGE && (
-        <button type="button" class="more" onClick={() => void load()}>
+      {log.more && (
+        <button type="button" class="more" disabled={log.busy} onClick={log.older}>
           Load older entries
         </button>
       )}
     </Section>
   );
 }
+
+const Entry = memo(function Entry({ entry }: { entry: AuditEntry }) {
+  return (
+    <tr>
+      <td class="at">{full(entry.at)}</td>
+      <td>
+        <Line text={entry.actor} />
+      </td>
+      <td>
+        <Line text={entry.action} />
+      </td>
+      <td>
+        <Line text={entry.subject} />
+      </td>
+      <td>
+        <Long text={detail(entry.detail)} longest={160} tallest={4} />
+      </td>
+    </tr>
+  );
+});
 
 function detail(values: Record<string, unknown>): string {
   return Object.entries(values)

@@ -1,8 +1,8 @@
 // The operator's mail: what is unread first. Looking marks nothing as read.
 import { useState } from "preact/hooks";
-import { get, post, query } from "../api";
+import { post, query } from "../api";
 import { left } from "../format";
-import { useAction, useDraft, useHive, useLoaded, useNow } from "../hooks";
+import { useAction, useDraft, useHive, useNow, useRows, useSettled } from "../hooks";
 import { Line } from "../hostile";
 import { Card } from "../message";
 import { model } from "../state";
@@ -19,22 +19,13 @@ export function order(messages: Message[]): Message[] {
 
 export function InboxPage() {
   const hive = useHive();
-  const [search, setSearch] = useState("");
-  const [older, setOlder] = useState<Message[]>([]);
-  const [more, setMore] = useState(true);
-  const path = query("/v1/inbox", { all: 1, limit: PAGE, search });
-  const all = useLoaded<{ messages: Message[] }>(
-    path,
-    ({ kind, data }) => kind === "read" || (kind === "message" && data.recipient === "operator"),
-  );
+  const [typed, setTyped] = useState("");
+  const search = useSettled(typed.trim());
+  const all = useRows<Message>(query("/v1/inbox", { all: 1, search }), "messages", PAGE, {
+    outdated: ({ kind, data }) => kind === "read" || (kind === "message" && data.recipient === "operator"),
+  });
   useListKeys("article.message");
-  const found = [...(all.data?.messages ?? []), ...older];
-  const read = found.filter((message) => search !== "" || message.read_at !== null);
-  const load = async () => {
-    const next = await get<{ messages: Message[] }>(`${path}&before=${found.at(-1)?.id ?? 1}`);
-    setOlder([...older, ...next.messages]);
-    setMore(next.messages.length === PAGE);
-  };
+  const read = all.rows.filter((message) => search !== "" || message.read_at !== null);
   const readAll = useAction(async () => {
     for (const message of hive.inbox.filter((each) => each.kind === "event")) await post(`/v1/inbox/${message.id}/read`);
     model.refresh("inbox");
@@ -69,22 +60,18 @@ export function InboxPage() {
             <span class="unseen">Search</span>
             <input
               type="search"
-              value={search}
+              value={typed}
               placeholder="search all mail to you"
-              onInput={(event) => {
-                setSearch(event.currentTarget.value);
-                setOlder([]);
-                setMore(true);
-              }}
+              onInput={(event) => setTyped(event.currentTarget.value)}
             />
           </label>
         }
       >
         <Failure error={all.error} />
-        {all.data && read.length === 0 && <Empty>{search === "" ? "No mail was read yet." : "Nothing holds that."}</Empty>}
+        {all.loaded && read.length === 0 && <Empty>{search === "" ? "No mail was read yet." : "Nothing holds that."}</Empty>}
         {read.map((message) => (message.read_at === null ? <Open key={message.id} message={message} /> : <Seen key={message.id} message={message} />))}
-        {more && found.length >= PAGE && (
-          <button type="button" class="more" onClick={() => void load()}>
+        {all.more && (
+          <button type="button" class="more" disabled={all.busy} onClick={all.older}>
             Load older mail
           </button>
         )}
@@ -158,7 +145,7 @@ function Reply({ message, onSent }: { message: Message; onSent: () => void }) {
         <div class="options" role="group" aria-label="Answers">
           {message.options.map((option) => (
             <button key={option} type="button" disabled={send.busy} onClick={() => void send.run(option)}>
-              <Line text={option} longest={200} />
+              <Line text={option} longest={2000} />
             </button>
           ))}
         </div>

@@ -1,13 +1,15 @@
 // Who wrote to whom: all mail of the hive, live; or one exchange, each answer below what it answers.
 import { useState } from "preact/hooks";
-import { get, post, query } from "../api";
-import { useAction, useDraft, useEvents, useHive, useLoaded } from "../hooks";
+import { post, query } from "../api";
+import { useAction, useDraft, useHive, useLoaded, useRows, useSettled } from "../hooks";
 import { Card } from "../message";
 import { to } from "../router";
 import type { Message } from "../types";
 import { Empty, Failure, Section, useListKeys } from "../ui";
 
 const PAGE = 100;
+/** So many are kept of mail that comes while nobody scrolls. */
+const KEPT = 400;
 
 /** Whether new mail belongs into a list with this filter. */
 export function fits(message: Message, agent: string, search: string): boolean {
@@ -49,35 +51,16 @@ export function MailPage({ chain }: { chain?: number }) {
 function Flow() {
   const hive = useHive();
   const [agent, setAgent] = useState("");
-  const [search, setSearch] = useState("");
-  const [older, setOlder] = useState<Message[]>([]);
-  const [more, setMore] = useState(true);
-  const path = query("/v1/messages", { limit: PAGE, agent, search });
-  const newest = useLoaded<{ messages: Message[] }>(path);
-  useEvents((events) => {
-    const fresh = events
-      .filter((each) => each.kind === "message")
-      .map((each) => each.data as unknown as Message)
-      .filter((each) => fits(each, agent, search));
-    const had = newest.data?.messages;
-    if (fresh.length > 0 && had) {
-      const known = new Set(had.map((each) => each.id));
-      const all = [...fresh.filter((each) => !known.has(each.id)), ...had];
-      newest.set({ messages: all.sort((one, other) => other.id - one.id) });
-    }
+  const [typed, setTyped] = useState("");
+  const search = useSettled(typed.trim());
+  const mail = useRows<Message>(query("/v1/messages", { agent, search }), "messages", PAGE, {
+    fresh: ({ kind, data }) => {
+      const message = data as unknown as Message;
+      return kind === "message" && fits(message, agent, search) ? message : null;
+    },
+    most: KEPT,
   });
   useListKeys("article.message");
-  const found = [...(newest.data?.messages ?? []), ...older];
-  const load = async () => {
-    const next = await get<{ messages: Message[] }>(`${path}&before=${found.at(-1)?.id ?? 1}`);
-    setOlder([...older, ...next.messages]);
-    setMore(next.messages.length === PAGE);
-  };
-  const filter = (set: (value: string) => void) => (event: { currentTarget: { value: string } }) => {
-    set(event.currentTarget.value);
-    setOlder([]);
-    setMore(true);
-  };
   return (
     <>
       <Compose names={hive.agents.map((each) => each.name)} />
@@ -87,7 +70,7 @@ function Flow() {
           <span class="filter">
             <label>
               <span class="unseen">Agent</span>
-              <select value={agent} onChange={filter(setAgent)}>
+              <select value={agent} onChange={(event) => setAgent(event.currentTarget.value)}>
                 <option value="">everybody</option>
                 {["operator", "system", ...hive.agents.map((each) => each.name)].map((name) => (
                   <option key={name}>{name}</option>
@@ -96,20 +79,20 @@ function Flow() {
             </label>{" "}
             <label>
               <span class="unseen">Search</span>
-              <input type="search" value={search} placeholder="search" onInput={filter(setSearch)} />
+              <input type="search" value={typed} placeholder="search" onInput={(event) => setTyped(event.currentTarget.value)} />
             </label>
           </span>
         }
       >
-        <Failure error={newest.error} />
+        <Failure error={mail.error} />
         <div aria-live="off">
-          {newest.data && found.length === 0 && <Empty>No mail.</Empty>}
-          {found.map((message) => (
+          {mail.loaded && mail.rows.length === 0 && <Empty>No mail.</Empty>}
+          {mail.rows.map((message) => (
             <Card key={message.id} message={message} flow />
           ))}
         </div>
-        {more && found.length >= PAGE && (
-          <button type="button" class="more" onClick={() => void load()}>
+        {mail.more && (
+          <button type="button" class="more" disabled={mail.busy} onClick={mail.older}>
             Load older mail
           </button>
         )}

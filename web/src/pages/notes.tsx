@@ -66,7 +66,7 @@ export function NotesTab({ name }: { name: string }) {
     >
       <Failure error={found.error ?? error} />
       {notes !== null && !notes.enabled && <p class="hint">Notes are switched off for this agent: they stand in no prompt.</p>}
-      {!editing && notes !== null && (notes.text === "" ? <Empty>There are no notes.</Empty> : <Long text={notes.text} code longest={65536} />)}
+      {!editing && notes !== null && (notes.text === "" ? <Empty>There are no notes.</Empty> : <Long text={notes.text} code longest={65536} tallest={2000} />)}
       {editing && (
         <>
           <textarea
@@ -80,7 +80,7 @@ export function NotesTab({ name }: { name: string }) {
           {theirs !== null && (
             <div class="notice" role="alert">
               <strong>{name} wrote into its notes while you did.</strong> They are now:
-              <Long text={theirs.text} code longest={20_000} />
+              <Long text={theirs.text} code longest={20_000} tallest={400} />
               <button type="button" class="danger" disabled={busy} onClick={() => void save(theirs.version)}>
                 Put mine in their place
               </button>

@@ -3,16 +3,28 @@ import { useState } from "preact/hooks";
 import { del, post, url } from "../api";
 import { cost, duration, plural } from "../format";
 import { useAction, useHive } from "../hooks";
-import { Line } from "../hostile";
+import { Line, plain } from "../hostile";
+import { memo } from "../memo";
+import { Power, usePower } from "../power";
 import { to } from "../router";
-import { failed, type Hive, model } from "../state";
+import { decidable, failed, type Hive, model, waitingFor } from "../state";
 import type { Agent } from "../types";
-
+import { Counts } from "./proposals";
 import { Badge, Confirm, Empty, Failure, Section, useListKeys, When } from "../ui";
+
+const MANY = 8;
+
+/** Whether each word of the filter is in what is shown of the agent. */
+export function holds(agent: Agent, filter: string): boolean {
+  const state = agent.activity === "turn" ? "in a turn" : agent.state;
+  const text = [agent.name, agent.role, state, agent.model ?? "", agent.last_turn?.outcome ?? ""].join(" ").toLowerCase();
+  return filter.toLowerCase().split(/\s+/).every((word) => text.includes(word));
+}
 
 export function Overview() {
   const hive = useHive();
   const [creating, setCreating] = useState(false);
+  const [filter, setFilter] = useState("");
   useListKeys(".agents li");
   return (
     <>
@@ -20,15 +32,23 @@ export function Overview() {
       <Section
         title={`Agents (${hive.agents.length})`}
         actions={
-          <button type="button" onClick={() => setCreating(!creating)} aria-expanded={creating}>
-            New agent
-          </button>
+          <span class="filter">
+            {hive.agents.length > MANY && (
+              <label>
+                <span class="unseen">Filter agents</span>
+                <input type="search" value={filter} placeholder="filter: name, state, model" onInput={(event) => setFilter(event.currentTarget.value)} />
+              </label>
+            )}
+            <button type="button" onClick={() => setCreating(!creating)} aria-expanded={creating}>
+              New agent
+            </button>
+          </span>
         }
       >
         {creating && <Create onDone={() => setCreating(false)} />}
         {hive.agents.length === 0 && <Empty>There are no agents yet.</Empty>}
         <ul class="agents">
-          {hive.agents.map((agent) => (
+          {hive.agents.filter((agent) => holds(agent, filter)).map((agent) => (
             <Card key={agent.name} agent={agent} />
           ))}
         </ul>
@@ -41,21 +61,23 @@ function Waiting({ hive }: { hive: Hive }) {
   const questions = hive.inbox.filter((message) => message.kind === "question");
   const others = hive.inbox.length - questions.length;
   const broken = failed(hive);
-  const nothing = hive.waiting.length + hive.inbox.length + broken.length === 0;
+  const open = decidable(hive);
+  const stale = hive.waiting.length - open.length;
+  const nothing = waitingFor(hive) === 0;
   return (
     <section class="waiting" aria-label="What waits for you" aria-live="polite">
       {nothing && <p class="calm">Nothing waits for you.</p>}
-      {hive.waiting.slice(0, 5).map((proposal) => (
+      {open.slice(0, 5).map((proposal) => (
         <a key={`p${proposal.id}`} class="todo proposal" href={to.proposal(proposal.id)}>
           <strong>
-            {proposal.stale ? "Out of date: proposal" : "Decide proposal"} {proposal.id} for {proposal.agent}
+            Decide proposal {proposal.id} for {proposal.agent} <Counts row={proposal} />
           </strong>
           <Line text={proposal.reason} longest={160} />
         </a>
       ))}
-      {hive.waiting.length > 5 && (
+      {open.length > 5 && (
         <a class="todo proposal" href={to.proposals}>
-          <strong>and {hive.waiting.length - 5} more proposals</strong>
+          <strong>and {open.length - 5} more proposals</strong>
         </a>
       )}
       {questions.slice(0, 5).map((question) => (
@@ -75,21 +97,22 @@ function Waiting({ hive }: { hive: Hive }) {
           <span>it crashed too often and was given up; its log says more</span>
         </a>
       ))}
+      {stale > 0 && (
+        <a class="todo aside" href={to.proposals}>
+          {plural(stale, "proposal is", "proposals are")} out of date and cannot be approved as {stale === 1 ? "it is" : "they are"}
+        </a>
+      )}
     </section>
   );
 }
 
-function Card({ agent }: { agent: Agent }) {
+const Card = memo(function Card({ agent }: { agent: Agent }) {
   const [asking, setAsking] = useState<"destroy" | "purge" | null>(null);
-  const change = useAction(async (verb: string) => {
-    await post(url`/v1/agents/${agent.name}/` + verb);
-    model.refresh("agents");
-  });
+  const power = usePower(agent.name);
   const destroy = useAction(async (purge: boolean) => {
     await del(url`/v1/agents/${agent.name}` + `?purge=${purge ? 1 : 0}`);
     model.refresh("agents", "waiting");
   });
-  const running = agent.state === "running" || agent.state === "starting";
   const turn = agent.last_turn;
   return (
     <li class={`card agent ${agent.state}`} tabIndex={-1}>
@@ -100,8 +123,7 @@ function Card({ agent }: { agent: Agent }) {
         <Badge kind={`state-${agent.state}`}>{agent.activity === "turn" ? "in a turn" : agent.state}</Badge>
         {agent.role === "manager" && <Badge kind="role">manager</Badge>}
         <span title={agent.model_override ? "overridden at run time" : undefined}>
-          {agent.model ?? "no model"}
-          {agent.model_override && <Badge kind="override">override</Badge>}
+          <Line text={agent.model ?? "no model"} longest={40} /> {agent.model_override && <Badge kind="override">override</Badge>}
         </span>
         <span title="generation">gen {agent.generation || "–"}</span>
         {agent.unread > 0 && <Badge kind="unread">{agent.unread} unread</Badge>}
@@ -117,30 +139,17 @@ function Card({ agent }: { agent: Agent }) {
             <When at={turn.started_at} />
             {turn.ended_at !== null && <> · {duration(turn.ended_at - turn.started_at)}</>}
             {turn.cost_usd !== null && <> · {cost(turn.cost_usd)}</>}
-            {turn.outcome !== null && turn.outcome !== "completed" && <Badge kind="bad">{turn.outcome}</Badge>}
+            {turn.outcome !== null && turn.outcome !== "completed" && <Badge kind="bad">{plain(turn.outcome, 40)}</Badge>}
           </a>
         )}
       </span>
       <span class="actions">
-        {running ? (
-          <>
-            <button type="button" disabled={change.busy} onClick={() => void change.run("stop")}>
-              {change.busy ? "…" : "Stop"}
-            </button>
-            <button type="button" disabled={change.busy} onClick={() => void change.run("restart")}>
-              Restart
-            </button>
-          </>
-        ) : (
-          <button type="button" disabled={change.busy} onClick={() => void change.run("start")}>
-            {change.busy ? "…" : "Start"}
-          </button>
-        )}
+        <Power agent={agent} power={power} />
         <button type="button" class="quiet" aria-label={`Destroy ${agent.name}`} onClick={() => setAsking("destroy")}>
           Destroy…
         </button>
       </span>
-      <Failure error={change.error ?? destroy.error} />
+      <Failure error={power.error ?? destroy.error} />
       {asking === "destroy" && (
         <Confirm
           title={`Destroy ${agent.name}?`}
@@ -169,12 +178,13 @@ function Card({ agent }: { agent: Agent }) {
       )}
     </li>
   );
-}
+});
 
 function Create({ onDone }: { onDone: () => void }) {
   const [name, setName] = useState("");
+  const [role, setRole] = useState("agent");
   const create = useAction(async () => {
-    await post("/v1/agents", { name });
+    await post("/v1/agents", { name, role });
     model.refresh("agents");
     onDone();
   });
@@ -195,10 +205,17 @@ function Create({ onDone }: { onDone: () => void }) {
           title="a small letter, then small letters, digits and dashes; at most 31"
         />
       </label>
+      <label>
+        Role{" "}
+        <select value={role} onChange={(event) => setRole(event.currentTarget.value)}>
+          <option>agent</option>
+          <option>manager</option>
+        </select>
+      </label>
       <button type="submit" class="primary" disabled={create.busy}>
         {create.busy ? "creating…" : "Create"}
       </button>
-      <span class="hint">with the default agent.nix; the manager improves it</span>
+      <span class="hint">{role === "manager" ? "a manager may propose changes of every agent" : "with the default agent.nix; the manager improves it"}</span>
       <Failure error={create.error} />
     </form>
   );

@@ -1,14 +1,14 @@
 // One proposal's card: what the change means, then its text; the operator's decision; what the host did so far.
-import { useEffect, useRef, useState } from "preact/hooks";
-import { get, post } from "../api";
+import { useEffect, useState } from "preact/hooks";
+import { post, url } from "../api";
 import { Diff } from "../diff";
-import { clock } from "../format";
-import { useAction, useDraft, useEvents, useLoaded } from "../hooks";
-import { Long, Text, withoutColours } from "../hostile";
+import { useAction, useDraft, useHive, useLoaded } from "../hooks";
+import { Long, Text } from "../hostile";
 import { to } from "../router";
 import { model } from "../state";
-import type { Change, LogLine, Proposal } from "../types";
+import type { Change, Proposal } from "../types";
 import { Badge, Empty, Failure, Section, When } from "../ui";
+import { Log } from "./proposal-log";
 
 const ORDER = { widening: 0, narrowing: 1, neutral: 2 };
 const SIGN = { widening: "+", narrowing: "−", neutral: "~" };
@@ -97,20 +97,27 @@ function Head({ row }: { row: Proposal }) {
         )}
       </p>
       <blockquote>
-        <Long text={row.reason} />
+        <Long text={row.reason} tallest={12} />
       </blockquote>
       {row.error !== null && (
         <div class="error" role="alert">
-          <Long text={row.error} />
+          <Long text={row.error} tallest={20} />
         </div>
       )}
     </header>
   );
 }
 
+/** What the agent gains first; of each direction, what matters most first. */
+export function ranked(delta: Change[]): Change[] {
+  return [...delta].sort(
+    (one, other) => ORDER[one.direction] - ORDER[other.direction] || (other.weight ?? 0) - (one.weight ?? 0),
+  );
+}
+
 function Meaning({ row }: { row: Proposal }) {
   if (row.delta === null) return null;
-  const changes = [...row.delta].sort((one, other) => ORDER[one.direction] - ORDER[other.direction]);
+  const changes = ranked(row.delta);
   return (
     <Section title="What it means">
       {changes.length === 0 && <Empty>Nothing that the agent may or has changes.</Empty>}
@@ -146,26 +153,38 @@ function Meant({ change }: { change: Change }) {
   );
 }
 
+/** The way back, as long as what this proposal brought is what runs: an older one's is in the agent's generations. */
+function Back({ row, base }: { row: Proposal; base: number }) {
+  const agent = useHive().agents.find((each) => each.name === row.agent);
+  const back = useAction(async () => {
+    await post(url`/v1/agents/${row.agent}/rollback`, { generation: base });
+    model.refresh("agents");
+  });
+  if (agent === undefined) return null;
+  if (agent.generation !== row.generation) {
+    return (
+      <p class="hint">
+        {row.agent} runs generation {agent.generation} now. <a href={to.agent(row.agent, "settings")}>All its generations</a>
+      </p>
+    );
+  }
+  return (
+    <div class="decision">
+      <button type="button" disabled={back.busy} onClick={() => void back.run()}>
+        {back.busy ? "rolling back…" : `Roll ${row.agent} back to generation ${base}`}
+      </button>
+      <Failure error={back.error} />
+    </div>
+  );
+}
+
 function Decision({ row, blocked }: { row: Proposal; blocked: boolean }) {
   const [reason, setReason] = useDraft(`deny-${row.id}`);
   const decide = useAction(async (verb: string, body: unknown) => {
     await post(`/v1/proposals/${row.id}/${verb}`, body);
     model.refresh("waiting");
   });
-  const back = useAction(async () => {
-    await post(`/v1/agents/${encodeURIComponent(row.agent)}/rollback`, { generation: row.base_generation });
-    model.refresh("agents");
-  });
-  if (row.state === "applied" && row.base_generation) {
-    return (
-      <div class="decision">
-        <button type="button" disabled={back.busy} onClick={() => void back.run()}>
-          {back.busy ? "rolling back…" : `Roll ${row.agent} back to generation ${row.base_generation}`}
-        </button>
-        <Failure error={back.error} />
-      </div>
-    );
-  }
+  if (row.state === "applied" && row.base_generation) return <Back row={row} base={row.base_generation} />;
   if (row.state !== "checked" && row.state !== "requested") return null;
   return (
     <div class="decision" role="group" aria-label="Decision">
@@ -201,54 +220,5 @@ function Decision({ row, blocked }: { row: Proposal; blocked: boolean }) {
       </button>
       <Failure error={decide.error} />
     </div>
-  );
-}
-
-/** Lines by number, each once, in order. */
-export function mergeLog(old: LogLine[], fresh: LogLine[]): LogLine[] {
-  const last = old.at(-1)?.seq ?? 0;
-  if (fresh.every((line, index) => line.seq === last + 1 + index)) return fresh.length > 0 ? [...old, ...fresh] : old;
-  const bySeq = new Map([...old, ...fresh].map((line) => [line.seq, line]));
-  return [...bySeq.values()].sort((one, other) => one.seq - other.seq);
-}
-
-function Log({ id }: { id: number }) {
-  const [lines, setLines] = useState<LogLine[]>([]);
-  const [error, setError] = useState<string | null>(null);
-  const end = useRef<HTMLDivElement>(null);
-  const load = () =>
-    get<{ lines: LogLine[] }>(`/v1/proposals/${id}/log`).then(
-      (found) => setLines((old) => mergeLog(old, found.lines)),
-      (failure: Error) => setError(failure.message),
-    );
-  useEffect(() => void load(), [id]);
-  useEvents((events) => {
-    if (events.some((each) => each.kind === "reset")) void load();
-    const fresh = events
-      .filter((each) => each.kind === "proposal_log" && each.data.proposal === id)
-      .map((each) => each.data as unknown as LogLine);
-    if (fresh.length > 0) setLines((old) => mergeLog(old, fresh));
-  });
-  useEffect(() => {
-    const box = end.current?.parentElement;
-    if (box && box.scrollHeight - box.scrollTop - box.clientHeight < 80) end.current?.scrollIntoView({ block: "nearest" });
-  }, [lines]);
-  return (
-    <Section title="Log">
-      <Failure error={error} />
-      {lines.length === 0 && <Empty>Nothing was done yet.</Empty>}
-      {lines.length > 0 && (
-        <div class="log code" role="log" tabIndex={0} aria-label="Check and build log">
-          {lines.map((line) => (
-            <div key={line.seq} class="line">
-              <span class="at">{clock(line.at)}</span>
-              <span class="step">{line.step}</span>
-              <Text text={withoutColours(line.text)} />
-            </div>
-          ))}
-          <div ref={end} />
-        </div>
-      )}
-    </Section>
   );
 }

@@ -1,13 +1,12 @@
 // What an agent is: its settings and where each comes from, the model's override, generations, use, and the Bash rules.
 import { useState } from "preact/hooks";
 import { post, put, url } from "../api";
-import { count, full } from "../format";
 import { type Loaded, useAction } from "../hooks";
 import { Line, Long } from "../hostile";
-import { to } from "../router";
 import { model as hiveModel } from "../state";
-import type { AgentDetails, Generation } from "../types";
+import type { AgentDetails } from "../types";
 import { Badge, Empty, Failure, Section } from "../ui";
+import { Generations, Tokens } from "./generations";
 
 /** A settings object as rows of dotted paths, in the order of the object. */
 export function leaves(value: unknown, path = ""): [string, unknown][] {
@@ -50,7 +49,9 @@ function ModelOverride({ agent, onDone }: { agent: AgentDetails; onDone: () => v
     <Section title="Model">
       <form class="inline" onSubmit={submit}>
         <span>
-          <strong>{agent.model}</strong>{" "}
+          <strong>
+            <Line text={agent.model ?? "none"} />
+          </strong>{" "}
           {agent.model_override ? <Badge kind="override">run-time override</Badge> : <span class="hint">from its configuration</span>}
         </span>
         <label>
@@ -121,14 +122,14 @@ function Value({ value }: { value: unknown }) {
       <ul class="values">
         {value.map((each, index) => (
           <li key={index}>
-            <Line text={String(each)} />
+            <Long text={String(each)} longest={300} tallest={6} code />
           </li>
         ))}
       </ul>
     );
   }
   if (value === null || value === "") return <span class="hint">none</span>;
-  return <Long text={String(value)} longest={600} />;
+  return <Long text={String(value)} longest={600} tallest={20} />;
 }
 
 interface Verdict {
@@ -170,92 +171,6 @@ function Explain({ name }: { name: string }) {
         </p>
       )}
       <Failure error={ask.error} />
-    </Section>
-  );
-}
-
-function Generations({ agent, onDone }: { agent: AgentDetails; onDone: () => void }) {
-  const back = useAction(async (generation: number) => {
-    await post(url`/v1/agents/${agent.name}/rollback`, { generation });
-    onDone();
-  });
-  const row = (each: Generation) => (
-    <tr key={each.number} aria-current={each.number === agent.generation ? "true" : undefined}>
-      <td>{each.number}</td>
-      <td>
-        <code title={each.commit}>{each.commit.slice(0, 12)}</code>
-      </td>
-      <td>{each.proposal === null ? "" : <a href={to.proposal(each.proposal)}>proposal {each.proposal}</a>}</td>
-      <td>
-        <Line text={each.reason} longest={120} />
-      </td>
-      <td class="at">{full(each.created_at)}</td>
-      <td>
-        {each.number === agent.generation ? (
-          <Badge kind="state-running">runs</Badge>
-        ) : (
-          <button type="button" disabled={back.busy} onClick={() => void back.run(each.number)}>
-            {back.busy ? "…" : "Roll back to it"}
-          </button>
-        )}
-        {!each.healthy && <Badge kind="warning">never answered</Badge>}
-      </td>
-    </tr>
-  );
-  return (
-    <Section title="Generations">
-      <Failure error={back.error} />
-      <div class="scroll">
-        <table>
-          <thead>
-            <tr>
-              <th>No.</th>
-              <th>Commit</th>
-              <th>From</th>
-              <th>Reason</th>
-              <th>When</th>
-              <th />
-            </tr>
-          </thead>
-          <tbody>{agent.generations.map(row)}</tbody>
-        </table>
-      </div>
-    </Section>
-  );
-}
-
-function Tokens({ agent }: { agent: AgentDetails }) {
-  return (
-    <Section title="Tokens a day">
-      {agent.usage.length === 0 && <Empty>None yet.</Empty>}
-      {agent.usage.length > 0 && (
-        <div class="scroll">
-          <table>
-            <thead>
-              <tr>
-                <th>Day</th>
-                <th>Model</th>
-                <th>Requests</th>
-                <th>In</th>
-                <th>Out</th>
-              </tr>
-            </thead>
-            <tbody>
-              {agent.usage.map((use) => (
-                <tr key={`${use.day} ${use.model}`}>
-                  <td>{use.day}</td>
-                  <td>
-                    <Line text={use.model} />
-                  </td>
-                  <td>{use.requests}</td>
-                  <td>{count(use.input_tokens)}</td>
-                  <td>{count(use.output_tokens)}</td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
-      )}
     </Section>
   );
 }

@@ -1,43 +1,39 @@
 // An agent's turns: the running or chosen one step by step as it streams, where its time went, and the history.
-import { useEffect, useState } from "preact/hooks";
-import { get, url } from "../api";
+import { useEffect, useMemo, useState } from "preact/hooks";
+import { url } from "../api";
 import { cost, count, duration, plural } from "../format";
-import { useEvents, useLoaded, useNow } from "../hooks";
-import { Long, Text } from "../hostile";
+import { useEvents, useLoaded, useNow, useRows } from "../hooks";
+import { Line, Long, plain, Text } from "../hostile";
+import { memo } from "../memo";
 import { Body } from "../message";
 import { to } from "../router";
 import { mainInput, mergeEvents, type Step, steps, usageOf } from "../turn";
 import type { Agent, Timing, Turn, TurnDetails, TurnEvent } from "../types";
-import { Badge, Empty, Failure, Section, When } from "../ui";
+import { Badge, Empty, Failure, Section, useFollow, When } from "../ui";
 
 const PAGE = 20;
 
 export function TurnsTab({ agent, turn }: { agent: Agent; turn?: number }) {
-  const [older, setOlder] = useState<Turn[]>([]);
-  const [more, setMore] = useState(true);
-  const path = url`/v1/agents/${agent.name}/turns` + `?limit=${PAGE}`;
-  const newest = useLoaded<{ turns: Turn[] }>(path, ({ kind, data }) => kind === "turn" && data.agent === agent.name);
-  const turns = [...(newest.data?.turns ?? []), ...older];
-  const shown = turn ?? turns[0]?.id;
-  const load = async () => {
-    const next = await get<{ turns: Turn[] }>(`${path}&before=${turns.at(-1)?.id ?? 1}`);
-    setOlder([...older, ...next.turns]);
-    setMore(next.turns.length === PAGE);
-  };
+  const history = useRows<Turn>(url`/v1/agents/${agent.name}/turns`, "turns", PAGE, {
+    outdated: ({ kind, data }) => kind === "turn" && data.agent === agent.name,
+  });
+  const shown = turn ?? history.rows[0]?.id;
   return (
     <>
-      <Failure error={newest.error} />
-      {shown === undefined && newest.data && <Empty>{agent.name} has not had a turn yet: write to it.</Empty>}
+      <Failure error={history.error} />
+      {shown === undefined && history.loaded && <Empty>{agent.name} has not had a turn yet: write to it.</Empty>}
       {shown !== undefined && <TurnView key={shown} name={agent.name} id={shown} />}
-      {turns.length > 0 && (
+      {history.rows.length > 0 && (
         <Section title="History">
           <ul class="rows turns">
-            {turns.map((each) => (
+            {history.rows.map((each) => (
               <li key={each.id}>
                 <a href={to.agent(agent.name, "turns", each.id)} aria-current={each.id === shown ? "true" : undefined}>
                   <span class="id">{each.id}</span>
                   <Outcome turn={each} />
-                  <span class="who">{each.model}</span>
+                  <span class="who">
+                    <Line text={each.model} longest={40} />
+                  </span>
                   <span class="what">{plural(each.message_ids.length, "message")}</span>
                   <span>{each.ended_at === null ? "" : duration(each.ended_at - each.started_at)}</span>
                   <span>{each.cost_usd === null ? "" : cost(each.cost_usd)}</span>
@@ -48,8 +44,8 @@ export function TurnsTab({ agent, turn }: { agent: Agent; turn?: number }) {
               </li>
             ))}
           </ul>
-          {more && turns.length >= PAGE && (
-            <button type="button" class="more" onClick={() => void load()}>
+          {history.more && (
+            <button type="button" class="more" disabled={history.busy} onClick={history.older}>
               Load older turns
             </button>
           )}
@@ -61,7 +57,7 @@ export function TurnsTab({ agent, turn }: { agent: Agent; turn?: number }) {
 
 function Outcome({ turn }: { turn: Turn }) {
   if (turn.outcome === null) return <Badge kind="state-running">running</Badge>;
-  return <Badge kind={turn.outcome === "completed" ? "calm" : "bad"}>{turn.outcome}</Badge>;
+  return <Badge kind={turn.outcome === "completed" ? "calm" : "bad"}>{plain(turn.outcome, 40)}</Badge>;
 }
 
 function TurnView({ name, id }: { name: string; id: number }) {
@@ -119,7 +115,9 @@ function Used({ turn, events }: { turn: Turn; events: TurnEvent[] }) {
         {count(used.input)} in, {count(used.output)} out
       </span>
       {dollars !== null && <span>{cost(dollars)}</span>}
-      <span>{turn.model}</span>
+      <span>
+        <Line text={turn.model} longest={60} />
+      </span>
     </span>
   );
 }
@@ -170,17 +168,19 @@ const SHOWN = 300;
 
 function Steps({ events, running }: { events: TurnEvent[]; running: boolean }) {
   const [all, setAll] = useState(false);
-  const found = steps(events);
+  const [live] = useState(running); // a turn that ends while it is watched stays as it is laid out
+  const box = useFollow<HTMLDivElement>(events, running);
+  const found = useMemo(() => steps(events), [events]);
   const shown = all ? found : found.slice(-SHOWN);
   return (
-    <div class="steps" role="log" aria-live="polite" aria-label="What the agent does">
+    <div class={live ? "steps live" : "steps"} role="log" aria-live="polite" aria-label="What the agent does" tabIndex={live ? 0 : undefined} {...box}>
       {found.length > shown.length && (
         <button type="button" class="more" onClick={() => setAll(true)}>
           … {found.length - shown.length} earlier steps
         </button>
       )}
       {shown.map((step) => (
-        <StepView key={step.key} step={step} />
+        <StepView {...step} />
       ))}
       {running && <p class="pulse">the turn goes on …</p>}
       {!running && found.length === 0 && <Empty>It came to no step.</Empty>}
@@ -188,7 +188,8 @@ function Steps({ events, running }: { events: TurnEvent[]; running: boolean }) {
   );
 }
 
-function StepView({ step }: { step: Step }) {
+// What a step consists of is compared, since the steps are made anew from the events.
+const StepView = memo(function StepView(step: Step) {
   switch (step.kind) {
     case "text":
       return (
@@ -212,7 +213,7 @@ function StepView({ step }: { step: Step }) {
     case "call":
       return <Call step={step} />;
   }
-}
+});
 
 function Call({ step }: { step: Step & { kind: "call" } }) {
   const main = mainInput(step.input);
