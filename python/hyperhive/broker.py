@@ -20,14 +20,12 @@ from hyperhive.hub import Hub
 from hyperhive.loop_guard import LoopGuard
 from hyperhive.store import agents, messages
 from hyperhive.store.database import Database
-from hyperhive.store.messages import Message, Question
+from hyperhive.store.messages import Filter, Message, Question
 
 log = logging.getLogger(__name__)
 
 OPERATOR = "operator"
 SYSTEM = "system"
-PRUNE_STEP = 500
-"""Rows deleted, or pages given back, in one go: mail goes on in between."""
 
 
 @dataclass(frozen=True)
@@ -263,22 +261,9 @@ class Broker:
         """Anybody's mail, newest first, without taking any."""
         return await self._database.read(lambda c: messages.mailbox(c, recipient, delivered=True, limit=limit))
 
-    async def flow(
-        self,
-        *,
-        limit: int,
-        before: int | None = None,
-        agent: str | None = None,
-        recipient: str | None = None,
-        chain: int | None = None,
-        search: str | None = None,
-    ) -> list[Message]:
-        """All mail, newest first: to or from `agent`, to `recipient`, of one chain, with `search` in text or names."""
-        return await self._database.read_apart(
-            lambda c: messages.flow(
-                c, limit=limit, before=before, agent=agent, recipient=recipient, chain=chain, search=search
-            )
-        )
+    async def flow(self, wanted: Filter, *, limit: int, before: int | None = None) -> list[Message]:
+        """All mail that is wanted, newest first."""
+        return await self._database.read_apart(lambda c: messages.flow(c, wanted, limit=limit, before=before))
 
     async def mark_read(self, message: int) -> None:
         """The operator has seen it. Raises NotFound for a message that is not the operator's."""
@@ -317,23 +302,6 @@ class Broker:
         """The parked messages, newest first."""
         return await self._database.read(messages.dead_letters)
 
-    async def prune(self) -> int:
-        """Delete what retention no longer keeps, give the space back, and return how many rows went."""
-        gone = 0
-        for recipient in await self._database.read(messages.recipients):
-            while number := await self._prune_some(recipient):
-                gone += number
-        while await self._database.write(_vacuum_some):
-            pass
-        return gone
-
-    async def _prune_some(self, recipient: str) -> int:
-        before = time.time() - self._limits.retention_days * 86400
-        rows = self._limits.max_rows
-        return await self._database.write(
-            lambda c: messages.prune(c, recipient, before=before, max_rows=rows, limit=PRUNE_STEP)
-        )
-
 
 async def _wait(arrival: asyncio.Event, due: float | None, deadline: float) -> None:
     """Until something arrives, a lease ends (Unix seconds), or the deadline (monotonic seconds) passes."""
@@ -364,14 +332,6 @@ def _parked(connection: sqlite3.Connection, event: str, message: Message, reason
         "reason": f"{reason}; see `hyperhive debug dead-letters`",
     }
     return messages.insert(connection, sender=SYSTEM, recipient=OPERATOR, kind="event", body=json.dumps(told))
-
-
-def _vacuum_some(connection: sqlite3.Connection) -> int:
-    """Give some free pages back to the disk; returns how many."""
-    (before,) = connection.execute("PRAGMA freelist_count").fetchone()
-    connection.execute(f"PRAGMA incremental_vacuum({PRUNE_STEP})").fetchall()
-    (after,) = connection.execute("PRAGMA freelist_count").fetchone()
-    return int(before - after)
 
 
 def _operators(connection: sqlite3.Connection, number: int) -> Message:

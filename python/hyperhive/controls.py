@@ -86,10 +86,10 @@ class Controls:
             elif answer is not None and answer.agent == agent and not answer.line.done():
                 answer.line.set_result(Line(reader, writer))
                 await answer.over.wait()
-        except (ConnectionError, TimeoutError, ValueError, AttributeError) as gone:
+        except (ConnectionError, TimeoutError, ValueError, AttributeError, RecursionError) as gone:
             log.debug("%s: a control connection ended: %r", agent, gone)
         finally:
-            writer.close()
+            writer.transport.abort()  # a close would wait for a harness that does not read
 
     async def _hold(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, agent: str) -> None:
         """Keep the control connection until the harness ends it; the newest one counts."""
@@ -139,8 +139,9 @@ class Controls:
         if len(data) > settings.maxBytes:
             raise TooLarge(f"the notes have {len(data)} bytes; notes.maxBytes of {agent} is {settings.maxBytes}")
         async with self.ask(agent, "notes.write", size=len(data), version=version) as line:
-            line.writer.write(data)
-            await line.writer.drain()
+            async with asyncio.timeout(ANSWER_TIME):
+                line.writer.write(data)
+                await line.writer.drain()
             await _result(line)
         await self._database.write(lambda c: audit.append(c, actor, "notes.written", f"agent/{agent}", bytes=len(data)))
         return await self.read_notes(agent, settings)
@@ -149,14 +150,17 @@ class Controls:
 async def _result(line: Line) -> bytes:
     """What the harness answers: a line that says how it went, then the rest. Raises Conflict, BadInput."""
     async with asyncio.timeout(ANSWER_TIME):
-        first = await line.reader.readline()
+        try:
+            first = await line.reader.readline()
+        except ValueError as broken:
+            raise ConnectionError("the harness's line does not end") from broken
         rest = await line.reader.read(MAX_NOTES + 2) if first else b""
         while not line.reader.at_eof() and len(rest) <= MAX_NOTES:
             rest += await line.reader.read(65536)
     try:
         said = json.loads(first)
         code, error = int(said["exit"]), str(said["error"])
-    except (ValueError, KeyError, TypeError) as broken:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as broken:
         raise ConnectionError("the harness answers nonsense") from broken
     if code == CHANGED:
         raise Conflict("the notes changed meanwhile; look at them again")

@@ -7,7 +7,6 @@ import fcntl
 import gc
 import logging
 import os
-import pwd
 import resource
 import signal
 from collections.abc import AsyncIterator, Coroutine
@@ -40,8 +39,10 @@ from hyperhive.heartbeats import Heartbeats
 from hyperhive.hub import Hub
 from hyperhive.lifecycle import Hive
 from hyperhive.logins import Logins
+from hyperhive.operators import Operators, uid_of
 from hyperhive.permissions import Permissions
 from hyperhive.proposals import Proposals
+from hyperhive.retention import prune
 from hyperhive.store import agents, audit, usage
 from hyperhive.store.database import Database
 from hyperhive.store.proposals import State
@@ -65,7 +66,7 @@ class Core:
         self.broker = Broker(database, self.hub, config.broker)
         self.heartbeats = Heartbeats()
         self.activities = Activities(self.hub)
-        self.operator_uids = _operator_uids(config.operators)
+        self.operators = Operators.named(config.operators)
         self._servers = Servers()
         self._models = create_model_app(ModelApi(config.model_url, key=self._model_key), self._count_tokens)
         evaluator = default_evaluator()
@@ -157,10 +158,10 @@ class Core:
         bound = bind_loopback(wanted.port)
         self._port = bound.getsockname()[1]
         config = WebConfig(self._port, frozenset(wanted.hosts))
-        by_cookie = ByCookie(self.logins, cookie_name(self._port), self._is_operator)
+        by_cookie = ByCookie(self.logins, cookie_name(self._port), self.operators.has)
         await self._servers.listen_on_loopback(bound, create_web_app(self, config, by_cookie, self.logins))
         if wanted.proxy_user is not None:
-            by_proxy = ByProxy(wanted.proxy_header, _uid(wanted.proxy_user))
+            by_proxy = ByProxy(wanted.proxy_header, uid_of(wanted.proxy_user))
             app = create_web_app(self, config, by_proxy, None)
             path = self.config.runtime_dir / "dashboard.sock"
             await self._servers.listen(path, app, identity=None, mode=0o666, websockets=True)
@@ -174,12 +175,6 @@ class Core:
     async def logged_in(self, user: str) -> None:
         """A browser logged in (api.operator)."""
         await self.database.write(lambda c: audit.append(c, f"operator:{user}", "dashboard.login", "dashboard"))
-
-    def _is_operator(self, user: str) -> bool:
-        try:
-            return pwd.getpwnam(user).pw_uid in self.operator_uids
-        except KeyError:
-            return user.isdigit() and int(user) in self.operator_uids  # one without a name
 
     async def stop(self) -> None:
         """Close the operator's socket, end the background work, drain the agents, close their sockets."""
@@ -197,7 +192,7 @@ class Core:
         await self._models.aclose()
 
     async def open(self, agent: str) -> None:
-        """Listen on the sockets that the agent's container sees (lifecycle.AgentSockets)."""
+        """Listen on the sockets that the agent's container sees (containers.AgentSockets)."""
         directory = self.config.runtime_dir / "agents" / agent
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         mode = 0o600
@@ -213,7 +208,7 @@ class Core:
         await self.controls.listener.listen(directory / "control.sock", agent, mode=mode)
 
     async def close(self, agent: str) -> None:
-        """Stop listening on the agent's sockets (lifecycle.AgentSockets)."""
+        """Stop listening on the agent's sockets (containers.AgentSockets)."""
         directory = self.config.runtime_dir / "agents" / agent
         await self._servers.close(directory / "harness.sock")
         await self._servers.close(directory / "model.sock")
@@ -245,7 +240,7 @@ class Core:
         }
 
     async def _crashed(self, crash: Crash) -> None:
-        await self.hive.crashed(crash)
+        await _logged(self.hive.crashed(crash))  # a full disk must not keep the backend from its work
 
     async def _is_agent(self, name: str) -> bool:
         return await self.database.read(lambda c: agents.exists(c, name))
@@ -265,11 +260,11 @@ class Core:
     async def _expire(self) -> None:
         while True:
             await asyncio.sleep(EXPIRE_EVERY)
-            await self.broker.expire_questions()
+            await _logged(self.broker.expire_questions())
 
     async def _prune(self) -> None:
         while True:
-            await self.broker.prune()
+            await _logged(prune(self.database, self.config.broker))
             await asyncio.sleep(PRUNE_EVERY)
 
 
@@ -310,7 +305,7 @@ async def main(config: CoreConfig) -> int:
     return 0
 
 
-async def _logged(work: Coroutine[Any, Any, None]) -> None:
+async def _logged(work: Coroutine[Any, Any, object]) -> None:
     """An error in one piece of background work is logged; the others, and the core, go on."""
     try:
         await work
@@ -344,17 +339,3 @@ def _lock(path: Path) -> IO[str]:
     file.write(f"{os.getpid()}\n")
     file.flush()
     return file
-
-
-def _operator_uids(names: tuple[str, ...]) -> frozenset[int]:
-    """root, the core's own user and the named ones. Raises Unavailable for an unknown user."""
-    return frozenset({0, os.getuid(), *map(_uid, names)})
-
-
-def _uid(name: str) -> int:
-    try:
-        return pwd.getpwnam(name).pw_uid
-    except KeyError as error:
-        raise Unavailable(
-            f"{name!r} is not a user here; fix services.hyperhive.operators or dashboard.proxy"
-        ) from error

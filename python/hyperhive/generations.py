@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import logging
 import sqlite3
 import tempfile
 import tomllib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from hyperhive.containers import Applied, Backend, Log
-from hyperhive.errors import Rejected
+from hyperhive.errors import HyperhiveError, Rejected, Unavailable
 from hyperhive.flakes.applied import HiveFile
 from hyperhive.flakes.evaluate import Evaluator
 from hyperhive.flakes.repository import AppliedRepository
@@ -22,6 +26,12 @@ from hyperhive.store import agents, audit
 from hyperhive.store import generations as rows
 from hyperhive.store.database import Database
 from hyperhive.store.generations import Generation
+
+log = logging.getLogger(__name__)
+
+RETRY = 2.0
+
+T = TypeVar("T")
 
 
 class Generations:
@@ -63,12 +73,11 @@ class Generations:
 
     async def evaluate(self, agent: str, commit: str) -> Settings:
         """Evaluate that commit as the agent's flake would be. Raises Rejected with the reason."""
-        settings, _ = await self._evaluate(agent, commit)
+        settings, _ = await self._evaluate(await self.hive_file(agent), commit)
         return settings
 
-    async def _evaluate(self, agent: str, commit: str) -> tuple[Settings, Sources]:
+    async def _evaluate(self, hive: HiveFile, commit: str) -> tuple[Settings, Sources]:
         """The settings, and where each comes from."""
-        hive = await self.hive_file(agent)
         async with self._checked_out(hive, commit) as candidate:
             evaluated = await self._evaluator.evaluate(candidate)
         settings = validate(evaluated.settings)
@@ -92,15 +101,20 @@ class Generations:
         actor: str,
         reason: str,
         proposal: int | None,
+        overrides: dict[str, object] | None = None,
         log: Log = lambda _: None,
     ) -> Generation:
         """Evaluate the applied flake as generation `number`, build what its container runs, and commit it.
 
-        `log` takes lines of what is done. Safe to repeat after a crash. `actor` is who agreed to it; the audit log
-        keeps that with the generation, and on NixOS root looks there before anything runs. Raises Rejected.
+        `overrides` are the operator's, instead of the present ones; `log` takes lines of what is done. Safe to repeat
+        after a crash. `actor` is who agreed to it; the audit log keeps that with the generation, and on NixOS root
+        looks there before anything runs. Raises Rejected.
         """
-        settings, sources = await self._evaluate(agent, commit)
-        hive = replace(await self.hive_file(agent), generation=number)
+        hive = await self.hive_file(agent)
+        if overrides is not None:
+            hive = replace(hive, overrides=overrides)
+        settings, sources = await self._evaluate(hive, commit)
+        hive = replace(hive, generation=number)
         async with self._checked_out(hive, commit) as flake:
             await self._backend.build(agent, number, flake, log)
         tree = await self.repository(agent).commit_generation(commit, hive, number, reason)
@@ -121,33 +135,47 @@ class Generations:
 
         return await self._database.write(store)
 
-    async def activate(self, new: Generation) -> None:
-        """Let the agent run `new` and wait for its heartbeat.
+    async def activate(self, new: Generation, record: Callable[[sqlite3.Connection], T]) -> T:
+        """Let the agent run `new` and wait for its heartbeat; `record` is stored with it, all or nothing.
 
-        Raises NoHeartbeat when it did not come; then the generation that ran before runs again. An agent that is
-        stopped on purpose stays so and proves its health at its next start.
+        Raises NoHeartbeat when it did not come, or could not be stored; then the generation that ran before runs
+        again. Raises Unavailable when nothing could be started, and that one runs on. An agent that is stopped on
+        purpose stays so and proves its health at its next start.
         """
         before = await self._database.read(lambda c: agents.get(c, new.agent))
-        if before.desired == "stopped":
-            await self._database.write(lambda c: agents.set_generation(c, new.agent, new.number))
-            return
-        try:
-            await self.run(new)
-        except NoHeartbeat as error:
-            now = await self._restore(new.agent, before.generation)
-            raise NoHeartbeat(f"generation {new.number}: {error}; {now}") from error
 
-        def store(connection: sqlite3.Connection) -> None:
-            rows.mark_healthy(connection, new.agent, new.number)
+        def store(connection: sqlite3.Connection) -> T:
+            if before.desired != "stopped":
+                rows.mark_healthy(connection, new.agent, new.number)
             agents.set_generation(connection, new.agent, new.number)
+            return record(connection)
 
-        await self._database.write(store)
+        if before.desired == "stopped":
+            return await self._database.write(store)
+        expected = await self._start(new)
+        try:
+            await self._heartbeats.wait(new.agent, expected, self._health)
+            return await self._database.write(store)
+        except Exception as error:
+            now = await self._restore(new.agent, before.generation)
+            if not isinstance(error, HyperhiveError):
+                raise
+            raise NoHeartbeat(f"generation {new.number}: {error}; {now}") from error
 
     async def run(self, generation: Generation) -> None:
         """Start that generation and wait for its first heartbeat. Raises NoHeartbeat."""
+        await self._heartbeats.wait(generation.agent, await self._start(generation), self._health)
+
+    async def _start(self, generation: Generation) -> asyncio.Future[None]:
+        """Start that generation; what comes is what its first heartbeat is waited for with. Raises Unavailable."""
+        applied = await self.applied(generation)
         expected = self._heartbeats.expect(generation.agent, generation.number)
-        await self._backend.start(await self.applied(generation))
-        await self._heartbeats.wait(generation.agent, expected, self._health)
+        try:
+            await self._backend.start(applied)
+        except BaseException:
+            self._heartbeats.give_up(generation.agent)
+            raise
+        return expected
 
     async def applied(self, generation: Generation) -> Applied:
         """What the backend needs to run that generation."""
@@ -175,8 +203,16 @@ class Generations:
         if number == 0:
             await self._backend.stop(agent)
             return "there was none before, so the agent is stopped"
-        try:
-            await self.run(await self._database.read(lambda c: rows.get(c, agent, number)))
-        except NoHeartbeat as error:
-            return f"generation {number} was put back but does not answer either ({error})"
-        return f"generation {number} runs again"
+        before = await self._database.read(lambda c: rows.get(c, agent, number))
+        while True:
+            try:
+                await self.run(before)
+            except NoHeartbeat as error:
+                return f"generation {number} was put back but does not answer either ({error})"
+            except Unavailable as error:  # a full disk: rather none than the one that failed
+                log.warning("%s: generation %s waits: %s", agent, number, error)
+                with contextlib.suppress(HyperhiveError):
+                    await self._backend.stop(agent)
+                await asyncio.sleep(RETRY)
+            else:
+                return f"generation {number} runs again"

@@ -64,6 +64,10 @@ class Heartbeats:
         self._waiting[agent] = (generation, future)
         return future
 
+    def give_up(self, agent: str) -> None:
+        """Nobody waits for this agent: it was not started."""
+        self._waiting.pop(agent, None)
+
     async def wait(self, agent: str, expected: asyncio.Future[None], timeout: float) -> None:
         """Wait at most `timeout` seconds for the heartbeat. Raises NoHeartbeat with what happened instead."""
         try:

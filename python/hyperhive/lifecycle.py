@@ -7,12 +7,12 @@ import json
 import logging
 import sqlite3
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from hyperhive.activity import Activities
 from hyperhive.broker import Broker
 from hyperhive.config import DeclaredAgent
-from hyperhive.containers import Backend, ContainerState, Crash
+from hyperhive.containers import AgentSockets, Backend, ContainerState, Crash
 from hyperhive.errors import BadInput, Conflict, HyperhiveError, MailboxFull, NotFound
 from hyperhive.flakes.config import create_config
 from hyperhive.generations import Generations
@@ -25,16 +25,6 @@ from hyperhive.store.agents import Agent
 from hyperhive.store.database import Database
 
 log = logging.getLogger(__name__)
-
-
-class AgentSockets(Protocol):
-    """Opens and closes the sockets that an agent's container sees."""
-
-    async def open(self, agent: str) -> None:
-        """Listen on harness.sock, mcp.sock and model.sock of that agent."""
-
-    async def close(self, agent: str) -> None:
-        """Stop listening and remove them."""
 
 
 class Hive:
@@ -69,10 +59,12 @@ class Hive:
     async def load(self, declared: tuple[DeclaredAgent, ...]) -> None:
         """Start what should run, and create what the configuration names and the hive has not yet."""
         for agent in await self._agents():
+            await self._generations.repository(agent.name).recover()
             await self._sockets.open(agent.name)
-            if agent.desired == "running" and agent.generation:
-                current = await self._generations.current(agent.name)
-                applied = await self._generations.applied(current)
+            if not agent.generation:
+                await self._create_wholly(agent)
+            elif agent.desired == "running":
+                applied = await self._generations.applied(await self._generations.current(agent.name))
                 if not await self._backend.adopt(applied):
                     await self._backend.start(applied)
         known = {agent.name for agent in await self._agents()}
@@ -80,14 +72,25 @@ class Hive:
             if wanted.name not in known:
                 await self._declare(wanted)
 
+    async def _create_wholly(self, agent: Agent) -> None:
+        """Go on with a creation that ended with the last core."""
+        async with self.lock(agent.name):
+            try:
+                await self._first_generation(agent.name, "system", start=agent.desired == "running")
+            except HyperhiveError as error:
+                await self._undo_create(agent.name, "system", made=False)
+                await self._tell_not_created(agent.name, error)
+
     async def _declare(self, wanted: DeclaredAgent) -> None:
         """Create an agent of the host's configuration; one that fails must not keep the others from running."""
         try:
             await self.create(wanted.name, wanted.role, None, "system", start=wanted.auto_start)
         except HyperhiveError as error:
-            log.error("%s could not be created: %s", wanted.name, error)
-            event = {"event": "create_failed", "agent": wanted.name, "reason": str(error)}
-            await self._broker.tell("operator", json.dumps(event))
+            await self._tell_not_created(wanted.name, error)
+
+    async def _tell_not_created(self, name: str, error: HyperhiveError) -> None:
+        log.error("%s could not be created: %s", name, error)
+        await self._broker.tell("operator", json.dumps({"event": "create_failed", "agent": name, "reason": str(error)}))
 
     async def create(self, name: str, role: Role, source: Path | None, actor: str, *, start: bool = True) -> None:
         """Create an agent from the directory `source` (with agent.nix; None: the default one) and start it.
@@ -120,8 +123,10 @@ class Hive:
             await self._database.write(lambda c: agents.set_desired(c, name, "stopped"))
         reason = f"created by {actor}"
         built = await self._generations.build(name, commit, number, actor=actor, reason=reason, proposal=None)
-        await self._generations.activate(built)
-        await self._audit(actor, "agent.created", name, generation=number, commit=commit)
+        detail = {"generation": number, "commit": commit}
+        await self._generations.activate(
+            built, lambda c: audit.append(c, actor, "agent.created", f"agent/{name}", **detail)
+        )
 
     async def _undo_create(self, name: str, actor: str, made: bool) -> None:
         await self._backend.stop(name)
@@ -169,21 +174,22 @@ class Hive:
             overrides = {key: value for key, value in before.overrides.items() if key != "model"}
             if model is not None:
                 overrides["model"] = model
-            await self._database.write(lambda c: agents.set_overrides(c, name, overrides))
-            try:
-                await self._rebuild(name, actor, f"model override by {actor}: {model or 'none'}")
-            except BaseException:
-                await asyncio.shield(self._database.write(lambda c: agents.set_overrides(c, name, before.overrides)))
-                raise
-            await self._audit(actor, "agent.model", name, model=model)
+
+            def record(connection: sqlite3.Connection) -> None:
+                agents.set_overrides(connection, name, overrides)
+                audit.append(connection, actor, "agent.model", f"agent/{name}", model=model)
+
+            await self._generations.activate(await self._rebuilt(name, actor, model, overrides), record)
         self._publish(name, "changed")
 
-    async def _rebuild(self, name: str, actor: str, reason: str) -> None:
-        """The same commit with the host's present say, as a new generation."""
+    async def _rebuilt(self, name: str, actor: str, model: str | None, overrides: dict[str, object]) -> rows.Generation:
+        """The same commit with these overrides, as a new generation."""
+        reason = f"model override by {actor}: {model or 'none'}"
         current = await self._generations.current(name)
         number = await self._database.read(lambda c: rows.next_number(c, name))
-        built = await self._generations.build(name, current.commit, number, actor=actor, reason=reason, proposal=None)
-        await self._generations.activate(built)
+        return await self._generations.build(
+            name, current.commit, number, actor=actor, reason=reason, proposal=None, overrides=overrides
+        )
 
     async def roll_back(self, name: str, number: int | None, actor: str) -> None:
         """Run an earlier generation again (None: the newest healthy one before the present)."""
@@ -196,10 +202,14 @@ class Hive:
                 raise NotFound(f"{name} has no {wanted} to roll back to; `hyperhive agent show {name}` lists them")
             if fits[0].number == current.number:
                 raise Conflict(f"{name} runs generation {current.number} already")
-            await self._generations.activate(fits[0])
             overrides = await self._generations.overrides_of(fits[0])
-            await self._database.write(lambda c: agents.set_overrides(c, name, overrides))
-            await self._audit(actor, "agent.rollback", name, generation=fits[0].number, before=current.number)
+            moved = {"generation": fits[0].number, "before": current.number}
+
+            def record(connection: sqlite3.Connection) -> None:
+                agents.set_overrides(connection, name, overrides)
+                audit.append(connection, actor, "agent.rollback", f"agent/{name}", **moved)
+
+            await self._generations.activate(fits[0], record)
         self._publish(name, "changed")
 
     async def destroy(self, name: str, actor: str, *, purge: bool) -> None:
@@ -292,7 +302,8 @@ class Hive:
             self._heartbeats.fail(crash.agent, f"the harness ended with exit {crash.exit_code}: {last[0]}")
             return
         what = {"exit": crash.exit_code, "ending": crash.ending, "given_up": crash.given_up, "count": crash.count}
-        await self._audit("system", "agent.crashed", crash.agent, **what)
+        subject = f"agent/{crash.agent}"
+        await self._database.write(lambda c: audit.append(c, "system", "agent.crashed", subject, **what))
         event = {"event": "container_crash", **crash.__dict__, **await self._applied(crash.agent)}
         managers = [agent.name for agent in await self._agents() if agent.role is Role.MANAGER]
         for receiver in [name for name in managers if name != crash.agent] + ["operator"] * crash.given_up:
@@ -316,8 +327,8 @@ class Hive:
         """The manager sees every agent's config repo: tell its container about the present ones."""
         for agent in await self._agents():
             if agent.role is Role.MANAGER and agent.generation:
-                current = await self._generations.current(agent.name)
-                await self._backend.refresh(await self._generations.applied(current))
+                applied = await self._generations.applied(await self._generations.current(agent.name))
+                await self._backend.refresh(applied)
 
     async def _set_desired(self, name: str, desired: str, actor: str, action: str) -> None:
         def store(connection: sqlite3.Connection) -> None:
@@ -326,9 +337,6 @@ class Hive:
             audit.append(connection, actor, action, f"agent/{name}")
 
         await self._database.write(store)
-
-    async def _audit(self, actor: str, action: str, name: str, **detail: object) -> None:
-        await self._database.write(lambda c: audit.append(c, actor, action, f"agent/{name}", **detail))
 
     def _publish(self, name: str, what: str) -> None:
         self._hub.publish("agent", {"name": name, "event": what, "state": str(self._backend.state(name))})

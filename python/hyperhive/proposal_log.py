@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from hyperhive.errors import Unavailable
 from hyperhive.hub import Hub
 from hyperhive.store import proposals as rows
 from hyperhive.store.database import Database
+
+log = logging.getLogger(__name__)
 
 FLUSH = 0.2
 """Seconds in which lines that come together are stored together."""
@@ -25,8 +29,12 @@ class ProposalLogs:
         self._hub = hub
 
     async def add(self, proposal: int, step: str, *texts: str) -> None:
-        """Store lines and tell of them. `step`: check, build or activate."""
-        stored = await self._database.write(lambda c: rows.add_log(c, proposal, step, texts))
+        """Store lines and tell of them. `step`: check, build or activate. What cannot be stored is left out."""
+        try:
+            stored = await self._database.write(lambda c: rows.add_log(c, proposal, step, texts))
+        except Unavailable as error:
+            log.warning("proposal %s: a line of its log is lost (%s)", proposal, error)
+            return
         for line in stored:
             self._hub.publish("proposal_log", {"proposal": proposal, **line.__dict__})
 

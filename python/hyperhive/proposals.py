@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hyperhive.broker import OPERATOR, Broker
-from hyperhive.errors import BadInput, Conflict, HyperhiveError, Rejected
+from hyperhive.errors import BadInput, Conflict, HyperhiveError, Rejected, Unavailable
 from hyperhive.flakes.repository import short
 from hyperhive.generations import Generations
 from hyperhive.hub import Hub
@@ -35,6 +35,7 @@ from hyperhive.store.proposals import APPLYING, OPEN, Proposal, State
 log = logging.getLogger(__name__)
 
 MAX_REASON = 4000
+RETRY = 2.0
 BY_POLICY = "policy:narrowing"
 """Who approved, where `services.hyperhive.policy.autoApprove` let a pure narrowing through."""
 _BECAUSE = "it only takes something away (services.hyperhive.policy.autoApprove)"
@@ -46,10 +47,11 @@ Spawn = Callable[[Coroutine[Any, Any, None]], object]
 
 @dataclass(frozen=True)
 class _Step:
-    """A proposal after a step, and the mail that was stored with it."""
+    """A proposal after a step, and the mail that was stored with it. `moved`: whether there is anything to tell."""
 
     row: Proposal
     mail: list[Message]
+    moved: bool = True
 
 
 class Proposals:
@@ -81,8 +83,7 @@ class Proposals:
         """Go on with everything that the last core left half-way (called once, at start)."""
         unfinished = await self._database.read(lambda c: rows.find(c, states=(State.REQUESTED, *APPLYING)))
         for proposal in reversed(unfinished):
-            work = self._check if proposal.state is State.REQUESTED else self._apply
-            self._spawn(work(proposal.id))
+            self._spawn((self._check if proposal.state is State.REQUESTED else self._apply)(proposal.id))
 
     async def request(self, agent: str, commit: str, reason: str, requester: str) -> Proposal:
         """Store a request (durable on return) and start its check. Raises NotFound, BadInput."""
@@ -174,14 +175,14 @@ class Proposals:
             def store(connection: sqlite3.Connection) -> _Step:
                 fresh = rows.get(connection, proposal)
                 if fresh.state is not State.REQUESTED:  # superseded or withdrawn meanwhile
-                    return _Step(fresh, [])
+                    return _Step(fresh, [], moved=False)
                 step = self._step(connection, fresh, state, "system", **changes)
                 if self._auto_approve and _needs_nobody(step.row):
                     told = {"decided_by": BY_POLICY, "decision": _BECAUSE}
                     return self._step(connection, step.row, State.APPROVED, BY_POLICY, **told)
                 return step
 
-            if (await self._write(store)).state is State.APPROVED:
+            if (await self._write_at_last(store)).state is State.APPROVED:
                 self._spawn(self._apply(proposal))
 
     async def _judge(self, row: Proposal) -> dict[str, Any]:
@@ -231,7 +232,7 @@ class Proposals:
     async def _apply_steps(self, row: Proposal) -> None:
         number = row.generation
         if number is None:
-            if (await self._write(lambda c: self._begin(c, row.id))).state is State.REQUESTED:
+            if (await self._write_at_last(lambda c: self._begin(c, row.id))).state is State.REQUESTED:
                 self._spawn(self._check(row.id))
                 return
             number = await self._database.read(lambda c: generation_rows.next_number(c, row.agent))
@@ -245,28 +246,43 @@ class Proposals:
         await self._record(row.id, State.ACTIVATING)
         async with self.logs.collect(row.id, "activate") as told:
             told(f"restarting {row.agent} with generation {number}, and waiting for its heartbeat")
-            await self._generations.activate(built)
+            step = await self._generations.activate(
+                built, lambda c: self._step(c, rows.get(c, row.id), State.APPLIED, "system")
+            )
             told(f"{row.agent} answers: generation {number} runs")
-        await self._record(row.id, State.APPLIED)
+        self._tell(step)
 
     def _begin(self, connection: sqlite3.Connection, proposal: int) -> _Step:
         """Take an approval back that was for another generation than runs now, or that the policy gives no more."""
         row = rows.get(connection, proposal)
         moved = agents.get(connection, row.agent).generation != row.base_generation
         if not moved and (self._auto_approve or row.decided_by != BY_POLICY):
-            return _Step(row, [])
+            return _Step(row, [], moved=False)
         undecided = {"fingerprint": None, "decided_by": None, "decision": None}
         return self._step(connection, row, State.REQUESTED, "system", **undecided)
 
     async def _record(self, proposal: int, state: State, **changes: object) -> None:
-        await self._write(lambda c: self._step(c, rows.get(c, proposal), state, "system", **changes))
+        await self._write_at_last(lambda c: self._step(c, rows.get(c, proposal), state, "system", **changes))
+
+    async def _write_at_last(self, work: Callable[[sqlite3.Connection], _Step]) -> Proposal:
+        """`_write` for what nobody asks for a second time: while the disk is full, it waits."""
+        while True:
+            try:
+                return await self._write(work)
+            except Unavailable as error:
+                log.warning("a proposal waits: %s", error)
+                await asyncio.sleep(RETRY)
 
     async def _write(self, work: Callable[[sqlite3.Connection], _Step]) -> Proposal:
         """Make a step durable, then tell of it."""
         step = await self._database.write(work)
+        if step.moved:
+            self._tell(step)
+        return step.row
+
+    def _tell(self, step: _Step) -> None:
         self._hub.publish("proposal", {**step.row.brief(), "delta": step.row.delta, "stale": False})
         self._broker.announce(step.mail)
-        return step.row
 
     def _step(
         self, connection: sqlite3.Connection, row: Proposal, state: State, actor: str, **changes: object

@@ -45,7 +45,7 @@ class Page:
 
     def ack(self, number: int) -> None:
         """The page has drawn so many bytes more."""
-        self.behind = max(0, self.behind - number)
+        self.behind = max(0, self.behind - max(0, number))
         self._moved.set()
 
     def end(self, why: str) -> None:
@@ -225,7 +225,7 @@ class Terminals:
         terminal.told_to_end = terminal.told_to_end or why
         if terminal.page is not None:
             terminal.page.end(why)
-        terminal.line.writer.close()
+        terminal.line.writer.transport.abort()  # a close would wait for a harness that does not read
 
     async def _begin(self, agent: str, actor: str, columns: int, rows: int) -> Terminal:
         if columns not in SIZES or rows not in SIZES:

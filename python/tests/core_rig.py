@@ -139,6 +139,19 @@ async def hive(root: Path, **changes: Any) -> AsyncIterator[Hive]:
         yield Hive(core, root)
 
 
+async def full_until(made: Hive, seen: Callable[[], Any]) -> None:
+    """Nothing can be stored until `seen` gives something true, as on a full disk; then everything can."""
+
+    async def look() -> Any:
+        return seen()
+
+    await made.core.database.read(lambda c: c.execute("PRAGMA query_only = ON"))
+    try:
+        await until(look)
+    finally:
+        await made.core.database.read(lambda c: c.execute("PRAGMA query_only = OFF"))
+
+
 async def until(condition: Callable[[], Awaitable[Any]], timeout: float = 20) -> Any:
     """Wait until `condition` gives something true."""
     deadline = time.monotonic() + timeout

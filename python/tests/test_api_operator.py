@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from core_rig import LACKING, SKIP_REASON, hive
+from mail_rig import post
 
 from hyperhive.client import call
 
@@ -142,3 +143,23 @@ def test_an_agents_socket_has_no_way_to_approve(tmp_path: Path) -> None:
             return errors
 
     assert len(asyncio.run(go())) == 10
+
+
+def test_half_an_emoji_in_what_an_agent_does_hides_nothing_from_the_operator(tmp_path: Path) -> None:
+    use = {"type": "tool_use", "name": "Bash", "input": {"command": f"echo {chr(0xD83D)}"}}
+
+    async def go() -> dict[str, tuple[int, dict[str, Any]]]:
+        async with hive(tmp_path) as made:
+            await made.create("worker")
+            socket = tmp_path / "run/agents/worker/harness.sock"
+            begun = {"message_ids": [], "session_id": "s", "model": "haiku", "generation": 1}
+            assert (await post(socket, "/v1/turns", begun)).json == {"turn": 1}
+            event = {"type": "assistant", "message": {"content": [use]}}
+            assert (await post(socket, "/v1/turns/1/events", event)).json == {"stored": 1}
+            paths = ("/v1/agents", "/v1/agents/worker", "/v1/agents/worker/turns/1")
+            operator = tmp_path / "run/operator.sock"
+            return {path: await asyncio.to_thread(_raw, operator, "GET", path, None) for path in paths}
+
+    told = asyncio.run(go())
+    assert {path: status for path, (status, _) in told.items()} == dict.fromkeys(told, 200)
+    assert told["/v1/agents"][1]["agents"][0]["doing"] == "Bash: echo ?"

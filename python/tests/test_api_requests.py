@@ -79,6 +79,13 @@ def test_what_is_no_json_object_is_refused_in_one_line(body: bytes, words: str) 
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 200
 
 
+@pytest.mark.parametrize("literal", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_a_number_that_no_other_reader_of_json_knows_is_refused(literal: str) -> None:
+    with pytest.raises(BadInput, match="is not a number"):
+        requests.parse_json(f'{{"usage": {{"x": {literal}}}}}'.encode())
+    assert requests.parse_json(b'{"x": 1.5e3, "y": "NaN"}') == {"x": 1500.0, "y": "NaN"}
+
+
 def test_an_empty_body_is_an_empty_object() -> None:
     assert requests.parse_json(b" \n") == {}
     assert requests.parse_json('{"a": "é"}'.encode()) == {"a": "é"}

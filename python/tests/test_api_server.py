@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mail_rig import client, post, request, sockets
+from mail_rig import client, post, request, sockets, until
 from server_rig import listening, say_who
 
 from hyperhive.api import server
@@ -151,5 +151,72 @@ def test_a_large_body_is_not_counted_against_the_head_that_follows_it(tmp_path: 
             second = request("/", b"")
             assert (await made.raw(request("/", b"x" * 100_000) + second[:20])).status == 200
             assert (await made.raw(second[20:])).status == 200
+
+    asyncio.run(run())
+
+
+UPGRADE = (
+    b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+)
+
+
+@pytest.mark.parametrize("more", [b"X: " + b"a" * 9000, b"Content-Length: 5", b"Transfer-Encoding: chunked"])
+def test_what_is_no_websockets_handshake_is_refused_and_keeps_no_connection(tmp_path: Path, more: bytes) -> None:
+    async def run() -> None:
+        async with listening(tmp_path / "s", websockets=True) as servers, client(tmp_path / "s") as made:
+            made.writer.write(UPGRADE + more + b"\r\n\r\n")
+            assert b"400 Bad Request" in await made.closed()
+            await until(lambda: _connections(servers, 0))
+
+    asyncio.run(run())
+
+
+async def _connections(servers: server.Servers, number: int) -> bool:
+    return sum(len(each.state.connections) + len(each.state.tasks) for each in servers._listeners.values()) == number
+
+
+def test_an_upgrade_while_an_answer_is_on_its_way_ends_both(tmp_path: Path) -> None:
+    async def endless(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    async def run() -> None:
+        async with listening(tmp_path / "s", endless, websockets=True) as servers, client(tmp_path / "s") as made:
+            made.writer.write(request("/", b""))
+            await made.reader.readuntil(b"\r\n\r\n")
+            made.writer.write(UPGRADE + b"\r\n")
+            assert await made.closed() == b""
+            await until(lambda: _connections(servers, 0))
+
+    asyncio.run(run())
+
+
+def test_a_client_on_tcp_that_takes_nothing_of_its_answer_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "STALL_TIME", 0.3)
+
+    async def endless(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while (await receive_now(receive)) != "http.disconnect":
+            await send({"type": "http.response.body", "body": b"x" * 65536, "more_body": True})
+
+    async def receive_now(receive: Any) -> str:
+        try:
+            async with asyncio.timeout(0):
+                return str((await receive())["type"])
+        except TimeoutError:
+            return "nothing"
+
+    async def run() -> None:
+        servers, bound = server.Servers(), server.bind_loopback(0)
+        await servers.listen_on_loopback(bound, endless)
+        with socket.create_connection(bound.getsockname()) as stuck:
+            stuck.sendall(request("/", b""))
+            await until(lambda: _connections(servers, 2))  # and its task
+            await until(lambda: _connections(servers, 0))
+        await servers.close_all()
 
     asyncio.run(run())

@@ -76,6 +76,26 @@ def test_a_user_who_is_no_operator_any_more_is_logged_out(tmp_path: Path) -> Non
     asyncio.run(run())
 
 
+def test_a_stream_of_events_ends_with_the_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hyperhive.api.operator.events.QUIET", 0.1)
+
+    async def run() -> None:
+        async with web(tmp_path) as made:
+            browser = await made.browser()
+            reader, writer = await asyncio.open_connection("127.0.0.1", made.port)
+            writer.write(
+                f"GET /v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
+                f"Cookie: {browser.cookie}\r\n\r\n".encode()
+            )
+            async with asyncio.timeout(10):
+                await reader.readuntil(b"event: hello")
+                await browser.ask("DELETE", "/v1/session")
+                assert (await reader.read()).endswith(b"0\r\n\r\n")
+            writer.close()
+
+    asyncio.run(run())
+
+
 OTHER_PAGES: list[dict[str, str | None]] = [
     {"host": "evil.example"},
     {"host": "127.0.0.1.evil.example"},
@@ -85,6 +105,7 @@ OTHER_PAGES: list[dict[str, str | None]] = [
     {"origin": "null"},
     {"origin": None},
     {"origin": "http://127.0.0.1:1"},
+    {"origin": "http://[broken"},
     {"sec_fetch_site": "cross-site"},
     {"sec_fetch_site": "same-site"},
 ]
@@ -124,6 +145,20 @@ def test_another_page_opens_no_terminal(tmp_path: Path) -> None:
                     async with browser.terminal("worker", **headers):
                         pass
                 assert refused.value.response.status_code == 403
+
+    asyncio.run(run())
+
+
+def test_there_is_no_websocket_but_the_terminals(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def run() -> None:
+        async with web(tmp_path) as made:
+            browser = await made.browser()
+            for agent in ("", "x/y", "../../session"):
+                with pytest.raises(InvalidStatus) as refused:
+                    async with browser.terminal(agent):
+                        pass
+                assert refused.value.response.status_code == 403
+        assert not caplog.records
 
     asyncio.run(run())
 

@@ -1,9 +1,7 @@
-"""hyperhive.broker: the operator's inbox, and what is kept of delivered mail."""
+"""hyperhive.broker: the operator's inbox."""
 
 from __future__ import annotations
 
-import asyncio
-import time
 from pathlib import Path
 
 import pytest
@@ -22,11 +20,6 @@ def ids(found: list[Message]) -> list[int]:
 async def unread(hive: Mail) -> list[int]:
     """The operator's unread mail, oldest first."""
     return ids(await hive.broker.inbox(all_=False, limit=1000))[::-1]
-
-
-async def change(hive: Mail, statement: str, *values: object) -> None:
-    """Make a past for the messages."""
-    await hive.database.write(lambda c: c.execute(statement, values).rowcount)
 
 
 def test_the_operators_inbox_shows_unread_mail_until_it_is_read(tmp_path: Path) -> None:
@@ -92,56 +85,5 @@ def test_an_answer_that_cannot_be_sent_leaves_the_question_unread(tmp_path: Path
             with pytest.raises(BadInput, match="empty"):
                 await hive.broker.reply(question, "  ")
             assert await unread(hive) == [question]
-
-    within(test())
-
-
-def test_what_was_delivered_long_ago_is_pruned_and_nothing_else(tmp_path: Path) -> None:
-    async def test() -> None:
-        async with mail(tmp_path, max_attempts=1) as hive:
-            old, new, dead, leased, waiting = [await hive.broker.send("alice", "bob", f"m{n}") for n in range(5)]
-            await hive.broker.recv("bob", max_messages=2)
-            await hive.broker.ack("bob", [old, new])
-            await hive.broker.recv("bob", max_messages=1)
-            await hive.broker.end_leases("bob")
-            assert ids(await hive.broker.recv("bob", max_messages=1)) == [leased]
-            long_ago = time.time() - 31 * 86400
-            await change(hive, "UPDATE messages SET sent_at = ?", long_ago)
-            await change(hive, "UPDATE messages SET delivered_at = ? WHERE id = ?", long_ago, old)
-            assert await hive.broker.prune() == 1
-            left = [number for number, _, to, _ in await hive.rows() if to == "bob"]
-            assert left == [new, dead, leased, waiting]
-            assert await hive.broker.prune() == 0
-
-    within(test())
-
-
-def test_only_the_newest_delivered_rows_of_each_mailbox_are_kept(tmp_path: Path) -> None:
-    async def test() -> None:
-        async with mail(tmp_path, max_rows=3, edge_burst=1000) as hive:
-            for number in range(10):
-                await hive.broker.send("alice", "bob", f"m{number}")
-            await hive.broker.ack("bob", ids(await hive.broker.recv("bob", max_messages=6)))
-            await hive.broker.send("bob", "alice", "kept")
-            await hive.broker.ack("alice", ids(await hive.broker.recv("alice")))
-            assert await hive.broker.prune() == 3
-            assert [body for *_, body in await hive.rows()] == ["m3", "m4", "m5", "m6", "m7", "m8", "m9", "kept"]
-
-    within(test())
-
-
-def test_pruning_gives_the_space_back_and_mail_goes_on_meanwhile(tmp_path: Path) -> None:
-    async def test() -> None:
-        async with mail(tmp_path, max_rows=1, max_pending=5000, edge_burst=5000) as hive:
-            body = "x" * 4000
-            await asyncio.gather(*(hive.broker.send("alice", "bob", body) for _ in range(2000)))
-            while received := ids(await hive.broker.recv("bob", max_messages=100)):
-                await hive.broker.ack("bob", received)
-            pruning = asyncio.create_task(hive.broker.prune())
-            await hive.broker.send("alice", "bob", "meanwhile")
-            assert not pruning.done()
-            assert await pruning == 1999
-            assert [message.body for message in await hive.broker.recv("bob")] == ["meanwhile"]
-        assert (tmp_path / "hive.db").stat().st_size < 500_000
 
     within(test())

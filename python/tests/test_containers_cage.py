@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
 import socket
 import subprocess
@@ -147,3 +148,18 @@ def test_the_time_zone_has_a_name_in_the_cage(cage: Cage) -> None:
     write_etc(cage.state.parent, sample())
     write_etc(cage.state.parent, sample())  # again for a new generation
     assert (cage.state.parent / "localtime").is_symlink()
+
+
+def test_a_full_disk_leaves_the_cages_files_as_they_were(tmp_path: Path) -> None:
+    """An empty managed-settings.json would let the agent run without its rules and its hook."""
+    write_etc(tmp_path, sample())
+    before = (tmp_path / "claude-code/managed-settings.json").read_text()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            write_etc(tmp_path, sample(model="opus"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (tmp_path / "claude-code/managed-settings.json").read_text() == before
+    assert (tmp_path / "passwd").read_text()

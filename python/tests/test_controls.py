@@ -18,6 +18,7 @@ from hyperhive.controls import Controls
 from hyperhive.errors import BadInput, Conflict, Unavailable
 from hyperhive.settings import Notes
 from hyperhive.store.database import Database
+from hyperhive.terminals import Page, Terminals
 
 PATH = "/v1/agents/worker/notes"
 caged = pytest.mark.skipif(LACKING is not None, reason=SKIP_REASON)
@@ -182,7 +183,20 @@ def asked(root: Path, answer: bytes | None) -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", [b"", b"\n", b"no json\n", b"{}\n", b'{"exit": null, "error": 1}\n', b"[]\n", b"\xff\n"]
+    "answer",
+    [
+        b"",
+        b"\n",
+        b"no json\n",
+        b"{}\n",
+        b'{"exit": null, "error": 1}\n',
+        b'{"exit": 1e999, "error": ""}\n',
+        b"[]\n",
+        b"\xff\n",
+        b"[" * 100_000 + b"\n",
+        b"x" * 3 * controls.BUFFER,
+    ],
+    ids=lambda answer: repr(answer[:20]),
 )
 def test_a_harness_that_answers_nonsense_is_unavailable(tmp_path: Path, answer: bytes) -> None:
     with pytest.raises(Unavailable, match="does not answer"):
@@ -193,6 +207,48 @@ def test_a_harness_that_never_answers_is_unavailable(tmp_path: Path, monkeypatch
     monkeypatch.setattr(controls, "ANSWER_TIME", 0.2)
     with pytest.raises(Unavailable, match="does not answer"):
         asked(tmp_path, None)
+
+
+def test_a_harness_that_takes_no_notes_is_unavailable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(controls, "ANSWER_TIME", 0.3)
+
+    async def run() -> None:
+        database = await Database.open(tmp_path / "hive.db")
+        made = Controls(database)
+        await made.listener.listen(tmp_path / "control.sock", "worker")
+        reader, writer = await asyncio.open_unix_connection(tmp_path / "control.sock")
+        writer.write(b'{"control": true}\n')
+        await until(lambda: _connected(made))
+        writing = asyncio.create_task(made.write_notes("worker", Notes(True, 2**20), "x" * 2**20, "0", "operator:test"))
+        number = json.loads(await reader.readline())["id"]
+        _, deaf = await asyncio.open_unix_connection(tmp_path / "control.sock")
+        deaf.transport.pause_reading()  # type: ignore[attr-defined]  # of a socket's transport
+        deaf.write(json.dumps({"answer": number}).encode() + b"\n")
+        async with asyncio.timeout(5):
+            with pytest.raises(Unavailable, match="does not answer"):
+                await writing
+        for each in (writer, deaf):
+            each.close()
+        await made.listener.close_all()
+        await database.close()
+
+    asyncio.run(run())
+
+
+def test_a_first_line_that_is_too_deep_is_for_nobodys_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def run() -> None:
+        database = await Database.open(tmp_path / "hive.db")
+        made = Controls(database)
+        await made.listener.listen(tmp_path / "control.sock", "worker")
+        reader, writer = await asyncio.open_unix_connection(tmp_path / "control.sock")
+        writer.write(b"[" * 100_000 + b"\n")
+        assert await reader.read() == b""
+        writer.close()
+        await made.listener.close_all()
+        await database.close()
+
+    asyncio.run(run())
+    assert not caplog.records
 
 
 def test_what_the_cage_says_reaches_the_operator(tmp_path: Path) -> None:
@@ -220,6 +276,45 @@ def test_no_other_agents_harness_can_answer(tmp_path: Path, monkeypatch: pytest.
         with pytest.raises(Unavailable):
             await reading
         for each in (writer, foreign):
+            each.close()
+        await made.listener.close_all()
+        await database.close()
+
+    asyncio.run(run())
+
+
+async def _nothing(what: object) -> None:
+    """A page that shows nothing."""
+
+
+def test_a_terminal_whose_harness_reads_nothing_ends_at_once(tmp_path: Path) -> None:
+    async def run() -> None:
+        database = await Database.open(tmp_path / "hive.db")
+        made = Controls(database)
+        await made.listener.listen(tmp_path / "control.sock", "worker")
+        reader, writer = await asyncio.open_unix_connection(tmp_path / "control.sock")
+        writer.write(b'{"control": true}\n')
+        await until(lambda: _connected(made))
+        terminals = Terminals(database, made, idle=1000)
+        page = Page(_nothing, _nothing)
+        opening = asyncio.create_task(terminals.attach("worker", "operator:test", page, 80, 24))
+        number = json.loads(await reader.readline())["id"]
+        _, deaf = await asyncio.open_unix_connection(tmp_path / "control.sock")
+        deaf.transport.pause_reading()  # type: ignore[attr-defined]  # of a socket's transport
+        deaf.write(json.dumps({"answer": number}).encode() + b"\n")
+        terminal = await opening
+        typing = asyncio.create_task(terminal.type(b"x" * 2**20))
+
+        async def stuck() -> bool:
+            return terminal.line.writer.transport.get_write_buffer_size() > 0
+
+        await until(stuck)
+        async with asyncio.timeout(5):
+            await terminals.close_all()
+            with pytest.raises(ConnectionError):
+                await typing
+        assert (page.ended, terminals.view("worker")) == ("the core stopped", None)
+        for each in (writer, deaf):
             each.close()
         await made.listener.close_all()
         await database.close()

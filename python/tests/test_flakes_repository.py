@@ -186,12 +186,50 @@ def test_a_generation_that_a_crash_left_is_replaced(applied: Applied, config: Co
     assert b'model = "opus"' in (wait(applied.repository.file(made, "hive.toml")) or b"")
 
 
-def test_generations_follow_each_other_on_main(applied: Applied, config: Config) -> None:
+def test_locks_that_a_killed_git_left_do_not_refuse_the_next_change(applied: Applied, config: Config) -> None:
+    commit = config.commit({"agent.nix": PLAIN})
+    applied.fetch(config.path, commit)
+    left = ["HEAD.lock", "refs/heads/main.lock", "refs/tags/generation/1.lock", "objects/ab/tmp_obj_x"]
+    for name in left:
+        (applied.path / name).parent.mkdir(parents=True, exist_ok=True)
+        (applied.path / name).touch()
+    with pytest.raises(Rejected, match="lock"):
+        wait(applied.repository.commit_generation(commit, HIVE, 1, "x"))
+    wait(applied.repository.recover())
+    assert not [name for name in left if (applied.path / name).exists()]
+    made = wait(applied.repository.commit_generation(commit, HIVE, 1, "x"))
+    assert applied.refs()["refs/heads/main"] == made
+
+
+def two_generations(applied: Applied, config: Config) -> tuple[list[str], str]:
+    """Their commits, and the config's commit of the second."""
     made = []
     for number in (1, 2):
         commit = config.commit({"agent.nix": f"{{ }} # {number}"})
         applied.fetch(config.path, commit, number)
         made.append(wait(applied.repository.commit_generation(commit, HIVE, number, "x")))
+    return made, commit
+
+
+def test_main_follows_where_git_was_killed_between_tag_and_main(applied: Applied, config: Config) -> None:
+    made, commit = two_generations(applied, config)
+    applied._git("update-ref", "refs/heads/main", made[0])
+    assert wait(applied.repository.commit_generation(commit, HIVE, 2, "x")) == made[1]
+    assert applied.refs()["refs/heads/main"] == made[1]
+
+
+def test_init_finishes_what_a_killed_one_began(tmp_path: Path, config: Config) -> None:
+    path = tmp_path / "begun"
+    path.mkdir()
+    (path / "HEAD").write_text("ref: refs/heads/main\n")
+    begun = Applied(path)
+    commit = config.commit({"agent.nix": PLAIN})
+    assert begun.fetch(config.path, commit) == commit
+    assert "agent.nix" in wait(begun.repository.diff(None, commit))
+
+
+def test_generations_follow_each_other_on_main(applied: Applied, config: Config) -> None:
+    made, _ = two_generations(applied, config)
     assert applied._git("rev-list", "main").text.split() == made[::-1]
 
 

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from harness_rig import DONE, INIT, LACKING, SKIP_REASON, STORE, config, prints, result, runs, state_of
+from harness_rig import DONE, INIT, LACKING, SKIP_REASON, STORE, config, prints, result, runs, state_of, write
 
+from hyperhive.harness.config import HarnessConfig
 from hyperhive.harness.outcome import Events, Outcome, Verdict
 from hyperhive.harness.session import Session
 from hyperhive.harness.turn import MAX_BATCH, TurnHooks, run_turn
@@ -132,3 +139,56 @@ def test_what_a_turn_leaves_running_ends_with_it(tmp_path: Path) -> None:
     turn = Turn(tmp_path, "setsid sleep 92929 >/dev/null 2>&1 &\n" + STORE + prints(INIT, DONE))
     assert turn.verdict.outcome is Outcome.COMPLETED, turn.verdict
     until_dead("sleep\x0092929")
+
+
+RUN = """
+import sys
+from pathlib import Path
+from hyperhive.harness.config import HarnessConfig
+from hyperhive.harness.session import Session
+from hyperhive.harness.turn import TurnHooks, run_turn
+hooks = TurnHooks(lines=lambda _: None, tick=lambda: False)
+run_turn(HarnessConfig.load(Path(sys.argv[1])), Session("11111111-1111-4111-8111-111111111111", True), "go", hooks)
+"""
+
+
+def unbound(root: Path, script: str) -> HarnessConfig:
+    """A cage as a bubblewrap leaves it that is killed before --die-with-parent has an effect."""
+    made = config(root, script)
+    return replace(made, cage=tuple(word for word in made.cage if word != "--die-with-parent"))
+
+
+def until_begun(root: Path) -> None:
+    deadline = time.monotonic() + 10
+    while not (state_of(root) / "begun").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_cage_that_is_not_bound_to_its_harness_ends_with_it_all_the_same(tmp_path: Path) -> None:
+    made = unbound(tmp_path, "touch /state/begun; setsid sleep 61.25 & sleep 61.25")
+    path = write(tmp_path / "harness.json", made)
+    with subprocess.Popen([sys.executable, "-c", RUN, str(path)]) as harness:
+        until_begun(tmp_path)
+        harness.kill()
+    until_dead("sleep\00061.25")
+    until_dead(f"{tmp_path}/agents/worker/state")
+
+
+def test_a_cage_whose_bubblewrap_was_killed_does_not_hold_up_the_harness(tmp_path: Path) -> None:
+    made = unbound(tmp_path, "touch /state/begun; sleep 62.25")
+    hooks = TurnHooks(lines=lambda _: None, tick=lambda: False)
+    verdicts: list[Verdict] = []
+    turn = threading.Thread(target=lambda: verdicts.append(run_turn(made, FRESH, "go", hooks)[0]))
+    turn.start()
+    until_begun(tmp_path)
+    os.kill(children(os.getpid(), "bwrap")[0], signal.SIGKILL)
+    turn.join(10)
+    assert [verdict.outcome for verdict in verdicts] == [Outcome.CRASHED]
+    until_dead("sleep\00062.25")
+
+
+def children(parent: int, program: str) -> list[int]:
+    """The pids of a process's children of that name."""
+    stats = [path.read_text() for path in Path("/proc").glob("[0-9]*/stat")]
+    return [int(stat.split()[0]) for stat in stats if f" ({program}) S {parent} " in stat]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
+import tempfile
 import tomllib
 from fnmatch import fnmatch
 from pathlib import Path
@@ -44,6 +46,20 @@ def test_nix_builds_the_page_of_these_sources() -> None:
     made = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
     told = (ROOT / "modules/page.hash").read_text().strip()
     assert made == told, "web/ changed: `make page-hash` writes modules/page.hash"
+
+
+@pytest.mark.skipif(shutil.which("nix-build") is None, reason="nix is not on PATH")
+def test_nix_itself_builds_the_page_with_that_hash() -> None:
+    """In a store of its own, and without a sandbox, so that npm finds its registry as it does for `make setup`."""
+    argv = ["nix-build", "--no-out-link", "--option", "sandbox", "false", "--option", "build-users-group", ""]
+    argv += ["--option", "substitute", "false", "checks/stand-in/page.nix", "--arg", "page", "modules/page.nix"]
+    places = {"NIX_STORE_DIR": "store", "NIX_STATE_DIR": "var", "NIX_LOG_DIR": "log"}
+    with tempfile.TemporaryDirectory(prefix="hh-nix-") as directory:
+        env = os.environ | {name: f"{directory}/{place}" for name, place in places.items()} | {"NIX_REMOTE": ""}
+        built = subprocess.run(argv, capture_output=True, text=True, cwd=ROOT, env=env, check=False)
+        assert built.returncode == 0, built.stderr[-2000:]
+        assert (Path(built.stdout.strip()) / "index.html").is_file()
+        subprocess.run(["chmod", "-R", "u+w", directory], check=True)
 
 
 def test_no_lock_file_names_a_registry() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from core_rig import LACKING, SKIP_REASON, Hive, ceilings, git, hive, nix
+from core_rig import LACKING, SKIP_REASON, Hive, ceilings, full_until, git, hive, nix
 
 from hyperhive.errors import BadInput, Conflict, NotFound
 from hyperhive.settings import Role
@@ -52,19 +52,21 @@ def test_an_approved_proposal_is_applied_and_everybody_is_told(tmp_path: Path) -
     play(tmp_path, scene)
 
 
-def test_an_end_and_the_mail_that_tells_of_it_are_one_transaction(tmp_path: Path) -> None:
+def test_each_step_is_told_once_and_the_end_is_one_transaction_with_its_mail(tmp_path: Path) -> None:
     async def scene(made: Hive) -> None:
         query = "SELECT state, (SELECT count(*) FROM messages WHERE body LIKE '%apply_result%') FROM proposals"
-        seen = set()
+        seen, told = set(), []
         checked = await made.propose("worker", nix('model = "sonnet";'))
         async with made.core.hub.subscribe() as events:
             approving = asyncio.create_task(made.approve(checked))
             async for event in events:
                 if event.kind == "proposal":
+                    told.append(event.data["state"])
                     seen |= set(await made.core.database.read(lambda c: c.execute(query).fetchall()))
                     if event.data["state"] == "applied":
                         break
             await approving
+        assert told == ["approved", "building", "activating", "applied"]
         assert ("applied", 1) in seen and ("applied", 0) not in seen
 
     play(tmp_path, scene)
@@ -281,5 +283,41 @@ def test_the_guests_nixos_configuration_is_shown_when_it_changes(tmp_path: Path)
         shown = [change for change in row.delta if "NixOS" in change["text"]]
         assert len(shown) == 1, row.delta
         assert "openssh" in str(shown[0])
+
+    play(tmp_path, scene)
+
+
+def test_a_generation_that_runs_and_its_proposals_end_are_one_transaction(tmp_path: Path) -> None:
+    """A core killed between them, or a disk that is full then, left a failed proposal that ran all the same."""
+    refuse = (
+        "CREATE TRIGGER no BEFORE UPDATE ON proposals WHEN NEW.state = 'applied' BEGIN SELECT RAISE(ABORT, 'no'); END"
+    )
+
+    async def scene(made: Hive) -> None:
+        await made.core.database.write(lambda c: c.execute(refuse))
+        failed = await made.approve(await made.propose("worker", nix('model = "sonnet";')))
+        assert failed.state is State.FAILED
+        view = await made.view("worker")
+        assert (view["generation"], view["model"], view["state"]) == (1, "haiku", "running")
+        assert [g["healthy"] for g in (await made.details("worker"))["generations"]] == [False, True]
+
+    play(tmp_path, scene)
+
+
+@pytest.mark.parametrize("moving", [State.REQUESTED, State.APPROVED])
+def test_a_proposal_goes_on_when_a_full_disk_has_room_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moving: State, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("hyperhive.proposals.RETRY", 0.1)
+
+    async def scene(made: Hive) -> None:
+        commit = made.commit("worker", nix('model = "sonnet";'))
+        row = await made.core.proposals.request("worker", commit, "because", "operator:test")
+        if moving is State.APPROVED:
+            row = await made.settled(row.id, State.REQUESTED)
+            await made.core.proposals.approve(row.id, row.fingerprint or "", "operator:test")
+        await full_until(made, lambda: "a proposal waits" in caplog.text)
+        end = await made.settled(row.id, State.REQUESTED, State.APPROVED, State.BUILDING, State.ACTIVATING)
+        assert end.state is (State.CHECKED if moving is State.REQUESTED else State.APPLIED), end.error
 
     play(tmp_path, scene)

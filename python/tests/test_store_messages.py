@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from typing import Any
 
 import mail_rig
 import pytest
@@ -179,6 +180,33 @@ def test_a_mailbox_is_shown_newest_first_without_the_dead(connection: sqlite3.Co
     messages.deliver(connection, "bob", [read], leased=False)
     shown = [[m.id for m in messages.mailbox(connection, "bob", delivered=d, limit=9)] for d in (True, False)]
     assert shown == [[unread, read], [unread]]
+
+
+def test_the_flow_is_all_mail_that_is_wanted_newest_first(connection: sqlite3.Connection) -> None:
+    first = put(connection, "Über the report")
+    second = put(connection, "yes", to="alice", sender="carol")
+    third = messages.insert(
+        connection, sender="bob", recipient="operator", kind="mail", body="done", reply_to=first, chain=first, hops=1
+    ).id
+
+    def found(before: int | None = None, limit: int = 10, **wanted: Any) -> list[int]:
+        return [each.id for each in messages.flow(connection, messages.Filter(**wanted), limit=limit, before=before)]
+
+    assert found() == [third, second, first]
+    assert (found(limit=1), found(before=third)) == ([third], [second, first])
+    assert (found(agent="alice"), found(recipient="alice")) == ([second, first], [second])
+    assert found(chain=first) == [third, first]
+    assert (found(search="ÜBER"), found(search="CAROL"), found(search="nothing")) == ([first], [second], [])
+    messages.deliver(connection, "operator", [third], leased=False)
+    assert found(unread=True) == [second, first]
+
+
+def test_a_search_among_unread_mail_is_not_filled_up_with_read_mail(connection: sqlite3.Connection) -> None:
+    unread = put(connection, "report", to="operator")
+    read = [put(connection, "report", to="operator") for _ in range(3)]
+    messages.deliver(connection, "operator", read, leased=False)
+    wanted = messages.Filter(recipient="operator", search="report", unread=True)
+    assert [each.id for each in messages.flow(connection, wanted, limit=2)] == [unread]
 
 
 def deliver_all(connection: sqlite3.Connection, ages: dict[int, float]) -> None:

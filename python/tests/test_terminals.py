@@ -6,13 +6,12 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 import pytest
 from core_rig import LACKING, SKIP_REASON, until
-from web_rig import Browser, Screen, Web, web
+from web_rig import PROMPT, Browser, Screen, Web, play, web
 from websockets.exceptions import ConnectionClosed
 
 from hyperhive import terminals
@@ -20,25 +19,6 @@ from hyperhive.config import Dashboard
 from hyperhive.store import audit as audit_log
 
 pytestmark = pytest.mark.skipif(LACKING is not None, reason=SKIP_REASON)
-
-PROMPT = b"worker:~/work$ "
-Play = Callable[[Web, Browser], Coroutine[Any, Any, None]]
-
-
-def play(root: Path, scene: Play, **changes: Any) -> None:
-    """Run a scene in a hive with the agent `worker` and a browser that is logged in."""
-
-    async def run() -> None:
-        async with web(root, **changes) as made:
-            await made.hive.create("worker")
-            await until(lambda: _listens(made))
-            await scene(made, await made.browser())
-
-    asyncio.run(run())
-
-
-async def _listens(made: Web) -> bool:
-    return "worker" in made.hive.core.controls._harnesses
 
 
 async def info(browser: Browser) -> dict[str, Any] | None:
@@ -287,7 +267,7 @@ def test_the_core_stops_while_one_is_open_and_says_so_in_the_audit_log(tmp_path:
     async def run() -> None:
         async with web(tmp_path) as made:
             await made.hive.create("worker")
-            await until(lambda: _listens(made))
+            await until(made.listens)
             browser = await made.browser()
             socket = await browser.terminal("worker")
             await Screen(socket).until(PROMPT)
@@ -315,45 +295,6 @@ def test_a_killed_core_leaves_its_terminals_end_to_the_next(tmp_path: Path) -> N
             assert len(await audit(made)) == 2, "once"
 
     asyncio.run(run())
-
-
-@pytest.mark.parametrize(
-    "size", ["", "cols=80", "cols=0&rows=1", "cols=1001&rows=24", "cols=x&rows=24", "cols=-1&rows=2"]
-)
-def test_odd_sizes_open_nothing(tmp_path: Path, size: str) -> None:
-    async def scene(made: Web, browser: Browser) -> None:
-        async with browser.terminal("worker", size) as socket:
-            screen = Screen(socket)
-            await screen.take()
-            assert "error" in screen.told[0]
-        assert await gone(browser)
-
-    play(tmp_path, scene)
-
-
-def test_what_a_page_sends_amiss_changes_nothing(tmp_path: Path) -> None:
-    async def scene(made: Web, browser: Browser) -> None:
-        async with browser.terminal("worker") as socket:
-            screen = Screen(socket)
-            await screen.until(PROMPT)
-            for text in ("", "{", "[]", '{"resize": [1]}', '{"ack": "x"}', '{"resize": [true, null]}', "[" * 5000):
-                await socket.send(text)
-            await screen.type("echo fi''ne\r")
-            await screen.until(b"fine\r\n")
-
-    play(tmp_path, scene)
-
-
-def test_an_agent_that_is_not_there_has_no_terminal(tmp_path: Path) -> None:
-    async def scene(made: Web, browser: Browser) -> None:
-        assert (await browser.ask("GET", "/v1/agents/nobody/terminal")).status == 404
-        assert (await browser.ask("DELETE", "/v1/agents/nobody/terminal")).status == 404
-        async with browser.terminal("nobody") as socket:
-            screen = Screen(socket)
-            await screen.take()
-            assert "no agent 'nobody'" in screen.told[0]["error"]
-
-    play(tmp_path, scene)
 
 
 def test_a_killed_harness_ends_its_terminal(tmp_path: Path) -> None:

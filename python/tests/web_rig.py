@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from core_rig import Hive, hive
+from core_rig import Hive, hive, until
 from websockets.asyncio.client import ClientConnection, connect
 
 from hyperhive.config import Dashboard
@@ -96,6 +96,10 @@ class Web:
         """A browser without a session."""
         return Browser(self.port)
 
+    async def listens(self) -> bool:
+        """Whether the harness of the agent `worker` has its control connection."""
+        return "worker" in self.hive.core.controls._harnesses
+
     async def browser(self) -> Browser:
         """A browser that root logged in."""
         made = Browser(self.port)
@@ -109,6 +113,21 @@ async def web(root: Path, *, dashboard: Dashboard | None = None, **changes: Any)
     async with hive(root, dashboard=dashboard or Dashboard(enable=True, port=0), **changes) as made:
         port = int(made.core.dashboard_link("operator:root").partition("127.0.0.1:")[2].partition("/")[0])
         yield Web(made, port)
+
+
+PROMPT = b"worker:~/work$ "
+
+
+def play(root: Path, scene: Callable[[Web, Browser], Coroutine[Any, Any, None]], **changes: Any) -> None:
+    """Run a scene in a hive with the agent `worker` and a browser that is logged in."""
+
+    async def run() -> None:
+        async with web(root, **changes) as made:
+            await made.hive.create("worker")
+            await until(made.listens)
+            await scene(made, await made.browser())
+
+    asyncio.run(run())
 
 
 @dataclass

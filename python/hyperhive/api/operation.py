@@ -14,10 +14,10 @@ from typing import Any, Generic, TypeVar, cast
 from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.exceptions import best_match
 from starlette.requests import HTTPConnection, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
-from hyperhive.api.requests import read_json
+from hyperhive.api.requests import JsonAnswer, read_json
 from hyperhive.errors import BadInput, NotFound
 
 Json = dict[str, Any]
@@ -78,7 +78,7 @@ class Operation(Generic[CoreT]):
             path = {name: _path_value(name, value) for name, value in request.path_params.items()}
             body = {} if self.body is None else _checked(await read_json(request), self.body, self.required)
             call = Call(core, actor, path, _query(request, self.query), body)
-            return JSONResponse(await self.handler(call))
+            return JsonAnswer(await self.handler(call))
 
         return Route(self.path, endpoint, methods=[self.method])
 

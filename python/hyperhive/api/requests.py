@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -21,6 +22,14 @@ log = logging.getLogger(__name__)
 MAX_BODY = 1024 * 1024
 BODY_TIME = 10.0
 _SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class JsonAnswer(JSONResponse):
+    """JSON that is UTF-8 whatever it tells of: an agent's text may hold half of a surrogate pair, which becomes `?`."""
+
+    def render(self, content: object) -> bytes:
+        """The body."""
+        return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode(errors="replace")
 
 
 async def read_body(request: Request, limit: int = MAX_BODY) -> bytes:
@@ -72,13 +81,21 @@ def parse_json(body: bytes) -> dict[str, Any]:
     if not body.strip():
         return {}
     try:
-        value = json.loads(body.decode())
+        value = json.loads(body.decode(), parse_constant=_finite, parse_float=_finite)
     except UnicodeDecodeError as error:
         raise BadInput("the request is not valid UTF-8") from error
     except (ValueError, RecursionError) as error:
         raise BadInput(f"the request is not JSON: {str(error)[:100]}") from error
     if not isinstance(value, dict):
         raise BadInput("the request must be a JSON object")
+    return value
+
+
+def _finite(literal: str) -> float:
+    """Python's JSON knows NaN and Infinity, and reads 1e999 as that; nobody else's does."""
+    value = float(literal)
+    if not math.isfinite(value):
+        raise ValueError(f"{literal[:20]} is not a number")
     return value
 
 
@@ -141,7 +158,7 @@ def explain(error: Exception) -> tuple[int, dict[str, str]]:
 def error_response(error: Exception) -> Response:
     """The answer for an exception, as `explain` words it."""
     status, body = explain(error)
-    return JSONResponse(body, status)
+    return JsonAnswer(body, status)
 
 
 def error_handlers() -> dict[Any, Any]:

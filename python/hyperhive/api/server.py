@@ -19,6 +19,7 @@ from typing import Any
 
 from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
 from hyperhive.errors import Unavailable
@@ -35,6 +36,8 @@ LINGER_TIME = 2.0
 IDLE_TIME = 120
 CLOSE_TIME = 5.0
 """Seconds that requests may take to notice that their listener is closed."""
+STALL_TIME = 60.0
+"""Seconds for which a client on TCP may take nothing of what it is sent, or be gone without a word."""
 MAX_CONNECTIONS = 256
 MAX_WEBSOCKET = 1024 * 1024
 """Bytes of one message on a WebSocket."""
@@ -82,6 +85,8 @@ class _Connection(HttpToolsProtocol):
         if peer.family == socket.AF_UNIX:
             _, uid, _ = _PEER.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))
             self.app_state["peer_uid"] = uid
+        else:  # the kernel ends it then, whatever waits to be sent: an event stream, a terminal, a page
+            peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(STALL_TIME * 1000))
         self._arm(IDLE_TIME)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -100,9 +105,16 @@ class _Connection(HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         """Hand the connection over to the WebSocket's protocol."""
+        if self._running is not None and not self._running.response_complete:
+            self.transport.abort()  # its answer has no end any more, and nobody would tell it that the client went away
+            return
         self._upgraded = True
         self._disarm()
         super().handle_websocket_upgrade()
+        protocol = self.transport.get_protocol()
+        assert isinstance(protocol, WebSocketsSansIOProtocol)
+        if not protocol.handshake_initiated:  # it waits for more, with no bound of time; all of the head is here
+            self._refuse(400, "this is no WebSocket's handshake")
 
     def _watch(self, overhead: int) -> None:
         """After each read: bound what a request that is not complete yet may still cost."""

@@ -7,6 +7,7 @@ From the page: {"resize": [columns, rows]}, {"ack": bytes that it has drawn}, {"
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from typing import Any
 
@@ -21,6 +22,8 @@ from hyperhive.terminals import Page, Terminal
 REFUSED = 4000
 OVER = 4001
 """Codes that a WebSocket is closed with: it could not begin; the terminal, or this page's part in it, is over."""
+CHECK_EVERY = 20.0
+"""Seconds after which it is asked again whether the page's user is still logged in."""
 END_TIME = 10.0
 """Seconds from the harness's end until the terminal's is known."""
 
@@ -36,24 +39,24 @@ def terminal_route(core: OperatorCore, who: Who) -> WebSocketRoute:
             return
         await socket.accept()
         page = Page(send=socket.send_bytes, tell=lambda what: _say(socket, what))
-        try:
-            await _serve(core, socket, actor, page)
-        except HyperhiveError as error:
-            await _say(socket, {"error": str(error)})
-            await _close(socket, REFUSED)
-        except WebSocketDisconnect:
-            pass
+        with contextlib.suppress(WebSocketDisconnect, TimeoutError):  # the page went away, or takes nothing any more
+            try:
+                await _serve(core, socket, who, actor, page)
+            except HyperhiveError as error:
+                await _say(socket, {"error": str(error)})
+                await _close(socket, REFUSED)
 
     return WebSocketRoute("/v1/agents/{name}/terminal", endpoint)
 
 
-async def _serve(core: OperatorCore, socket: WebSocket, actor: str, page: Page) -> None:
+async def _serve(core: OperatorCore, socket: WebSocket, who: Who, actor: str, page: Page) -> None:
     name = socket.path_params["name"]
     await core.hive.view(name)
     columns, rows = (_size(socket.query_params.get(each, "")) for each in ("cols", "rows"))
     terminal = await core.terminals.attach(name, actor, page, columns, rows)
     receiving = asyncio.create_task(_receive(core, socket, terminal, page, actor))
     ending = asyncio.create_task(page.wait())
+    watching = asyncio.create_task(_end_with_session(socket, who, page))
     try:
         await asyncio.wait({receiving, ending}, return_when=asyncio.FIRST_COMPLETED)
         if socket.client_state is WebSocketState.CONNECTED:
@@ -62,9 +65,9 @@ async def _serve(core: OperatorCore, socket: WebSocket, actor: str, page: Page) 
                 await _close(socket, OVER)
     finally:
         core.terminals.detach(terminal, page)
-        for task in (receiving, ending):
+        for task in (receiving, ending, watching):
             task.cancel()
-        await asyncio.gather(receiving, ending, return_exceptions=True)
+        await asyncio.gather(receiving, ending, watching, return_exceptions=True)
 
 
 async def _receive(core: OperatorCore, socket: WebSocket, terminal: Terminal, page: Page, actor: str) -> None:
@@ -78,11 +81,23 @@ async def _receive(core: OperatorCore, socket: WebSocket, terminal: Terminal, pa
             continue
         match _parsed(message.get("text") or ""):
             case {"resize": [int(columns), int(rows)]}:
-                await terminal.resize(columns, rows)
+                with contextlib.suppress(BadInput):
+                    await terminal.resize(columns, rows)
             case {"ack": int(number)}:
                 page.ack(number)
             case {"end": True}:
                 await core.terminals.end(terminal.agent, actor)
+
+
+async def _end_with_session(socket: WebSocket, who: Who, page: Page) -> None:
+    """End the page once its user is not logged in any more; the shell goes on."""
+    while True:
+        await asyncio.sleep(CHECK_EVERY)
+        try:
+            await who(socket)
+        except HyperhiveError as error:
+            page.end(str(error))
+            return
 
 
 def _parsed(text: str) -> Any:  # noqa: ANN401  (JSON)

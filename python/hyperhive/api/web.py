@@ -153,7 +153,7 @@ class Guard:
         websocket = request.scope["type"] == "websocket"
         if not websocket and request.scope["method"] in _SAFE:
             return
-        if urlsplit(request.headers.get("origin", "")).netloc != host:
+        if request.headers.getlist("origin") not in ([f"http://{host}"], [f"https://{host}"]):
             raise Forbidden("this request came from another page, or says not from which (Origin)")
         kind = request.headers.get("content-type", "application/json").partition(";")[0].strip()
         if not websocket and kind != "application/json":
@@ -181,8 +181,9 @@ class Page:
                     }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer with a file."""
-        await self._response(scope)(scope, receive, send)
+        """Answer with a file; there is no WebSocket here."""
+        answer: ASGIApp = WebSocketClose() if scope["type"] == "websocket" else self._response(scope)
+        await answer(scope, receive, send)
 
     def _response(self, scope: Scope) -> Response:
         path = scope["path"].removeprefix("/") or "index.html"

@@ -69,7 +69,10 @@ class Backend(Protocol):
         """Whether the container runs already, since it outlived the last core; then it need not be started."""
 
     async def start(self, applied: Applied) -> None:
-        """Run that generation; a running one is drained and replaced. Returns before the first heartbeat."""
+        """Run that generation; a running one is drained and replaced. Returns before the first heartbeat.
+
+        Raises Unavailable (a full disk); then what ran before runs on.
+        """
 
     async def refresh(self, applied: Applied) -> None:
         """Let a running container see `applied.configs` from its next turn on."""
@@ -91,3 +94,13 @@ class Backend(Protocol):
 
     async def close(self) -> None:
         """The core is about to end: stop what cannot live without it."""
+
+
+class AgentSockets(Protocol):
+    """Opens and closes the sockets that an agent's container sees."""
+
+    async def open(self, agent: str) -> None:
+        """Listen on harness.sock, mcp.sock and model.sock of that agent."""
+
+    async def close(self, agent: str) -> None:
+        """Stop listening and remove them."""

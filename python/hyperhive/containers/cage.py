@@ -45,8 +45,19 @@ def write_etc(directory: Path, settings: Settings) -> None:
         "claude-code/hook.sh": resources.files("hyperhive").joinpath("harness/hook.sh").read_text(),
     }
     for name, text in files.items():
-        (directory / name).write_text(text)
+        replace_file(directory / name, text)
     _link_localtime(directory / "localtime")
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Write a file so that a reader sees the old one or the new one, never a part, nor an empty one on a full disk."""
+    fresh = path.with_name(path.name + ".new")
+    try:
+        fresh.write_text(text)
+    except OSError:
+        fresh.unlink(missing_ok=True)
+        raise
+    fresh.replace(path)
 
 
 def _link_localtime(link: Path) -> None:

@@ -10,14 +10,16 @@ import shutil
 import signal
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
 from hyperhive import process
 from hyperhive.containers import Applied, ContainerState, Crash, CrashHandler, Log
-from hyperhive.containers.cage import CLAUDE, CagePaths, bubblewrap, write_etc
-from hyperhive.errors import HyperhiveError
+from hyperhive.containers.cage import CLAUDE, CagePaths, bubblewrap, replace_file, write_etc
+from hyperhive.errors import HyperhiveError, Unavailable
 from hyperhive.settings import Role
 
 log = logging.getLogger(__name__)
@@ -25,6 +27,8 @@ log = logging.getLogger(__name__)
 CRASHES_ALLOWED = 5
 CRASH_WINDOW = 60.0
 LOG_LIMIT = 10 * 1024 * 1024
+_NEXT = ".next"
+"""What the files are called that the next start is for."""
 
 
 @dataclass
@@ -71,8 +75,10 @@ class LocalBackend:
     async def start(self, applied: Applied) -> None:
         """Run that generation; a running one is drained and replaced. Returns before the first heartbeat."""
         async with self._lock(applied.name):
+            with _clear_refusal(applied.name):
+                self._write(applied, _NEXT)  # while the old one still runs
             await self._stop(applied.name)
-            self._write(applied)
+            self._settle(self._paths(applied.name).runtime)
             running = _Running(applied)
             self._running[applied.name] = running
             running.supervisor = asyncio.create_task(self._supervise(running), name=f"supervise {applied.name}")
@@ -82,7 +88,8 @@ class LocalBackend:
         running = self._running.get(applied.name)
         if running is not None and running.applied.generation == applied.generation:
             running.applied = applied
-            self._write(applied)
+            with _clear_refusal(applied.name):
+                self._write(applied)
 
     async def stop(self, name: str) -> None:
         """Let the running turn end (at most the drain time), then end everything in the container."""
@@ -141,12 +148,12 @@ class LocalBackend:
     def _cage(self, applied: Applied) -> list[str]:
         return bubblewrap(self._bwrap, applied, self._paths(applied.name))
 
-    def _write(self, applied: Applied) -> None:
+    def _write(self, applied: Applied, suffix: str = "") -> None:
         """Write what the harness reads: settings.json, harness.json and the cage's /etc."""
         paths = self._paths(applied.name)
         (paths.state / "work").mkdir(parents=True, exist_ok=True)
-        write_etc(paths.runtime / "etc", applied.settings)
-        _replace(paths.runtime / "settings.json", applied.settings.to_json())
+        write_etc(paths.runtime / f"etc{suffix}", applied.settings)
+        _replace(paths.runtime / f"settings.json{suffix}", applied.settings.to_json())
         harness = {
             "socket": str(paths.runtime / "harness.sock"),
             "settings": str(paths.runtime / "settings.json"),
@@ -157,7 +164,13 @@ class LocalBackend:
             "claude": CLAUDE,
             "drain": self._drain,
         }
-        _replace(paths.runtime / "harness.json", harness)
+        _replace(paths.runtime / f"harness.json{suffix}", harness)
+
+    def _settle(self, runtime: Path) -> None:
+        """Let what was written for the next one be what the harness reads; that needs no room on the disk."""
+        shutil.rmtree(runtime / "etc", ignore_errors=True)
+        for name in ("etc", "settings.json", "harness.json"):
+            (runtime / f"{name}{_NEXT}").replace(runtime / name)
 
     async def _stop(self, name: str) -> None:
         running = self._running.pop(name, None)
@@ -198,12 +211,12 @@ class LocalBackend:
         program = "hive-m1nd" if applied.settings.role is Role.MANAGER else "hive-ag3nt"
         config = self._paths(applied.name).runtime / "harness.json"
         argv = [self._setpriv, "--pdeathsig", "KILL", "--", process.find_own(program), "--config", str(config)]
-        with _log_file(self._log_path(applied.name)) as output:
-            try:
+        try:
+            with _log_file(self._log_path(applied.name)) as output:
                 running.child = await process.start(argv, env=_environment(), output=output.fileno())
-            except HyperhiveError as error:
-                log.error("%s: %s", applied.name, error)
-                return -1
+        except (HyperhiveError, OSError) as error:
+            log.error("%s: %s", applied.name, error)
+            return -1
         running.state = ContainerState.RUNNING
         if running.stopping.is_set():  # stopped while it was being started
             running.child.send_signal(signal.SIGTERM)
@@ -223,11 +236,17 @@ def _log_file(path: Path) -> BinaryIO:
 
 
 def _replace(path: Path, value: object) -> None:
-    """Write JSON so that a reader sees the old file or the new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(path.name + ".new")
-    fresh.write_text(json.dumps(value, indent=2) + "\n")
-    fresh.replace(path)
+    replace_file(path, json.dumps(value, indent=2) + "\n")
+
+
+@contextmanager
+def _clear_refusal(name: str) -> Iterator[None]:
+    """A full disk in words. Raises Unavailable."""
+    try:
+        yield
+    except OSError as error:
+        raise Unavailable(f"{name} cannot be started: {error.filename}: {error.strerror}") from error
 
 
 async def _sleep_unless(event: asyncio.Event, seconds: float) -> None:

@@ -43,6 +43,8 @@ async def create_config(path: Path, role: Role, source: Path | None) -> bool:
     """
     if os.path.lexists(path):  # noqa: ASYNC240  (one lstat)
         return False
+    for left_by_a_crash in path.parent.glob(f".{path.name}-*"):
+        shutil.rmtree(left_by_a_crash, ignore_errors=True)
     with staged_directory(path) as staged:
         if source is None:
             write_agent(staged, role)

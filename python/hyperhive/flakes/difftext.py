@@ -42,6 +42,11 @@ async def changed_files(repository: Path, old: str | None, new: str) -> set[str]
     return {name for name in result.stdout.decode().split("\0") if name}
 
 
+def has_order(repository: Path) -> bool:
+    """Whether `write_order` was done, the last step of a repository's making."""
+    return (repository / _ORDER).is_file()
+
+
 def write_order(repository: Path) -> None:
     """Write which files a diff begins with into a new repository."""
     (repository / _ORDER).write_text("agent.nix\nnixos.nix\n")

@@ -33,6 +33,8 @@ _IDENTITY = {
     "GIT_COMMITTER_NAME": NAME,
     "GIT_COMMITTER_EMAIL": EMAIL,
 }
+_FULL = ("No space left on device", "Out of diskspace")
+"""What git says of a full disk; the second, where a write was cut short (write_or_die.c, csum-file.c)."""
 _DURABLE = ("-c", "core.fsync=all", "-c", "core.fsyncMethod=fsync")
 
 
@@ -55,7 +57,7 @@ async def git(
     variables = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": "/nonexistent"}
     variables |= ISOLATED | _IDENTITY | dict(environment or {})
     result = await run(argv, timeout=TIMEOUT, check=False, stdin=stdin, env=variables, max_output=max_output)
-    if result.returncode != 0 and "No space left on device" in result.error:
+    if result.returncode != 0 and any(words in result.error for words in _FULL):
         raise Unavailable(f"the disk that holds {repository} is full; free some space and ask again")
     if check and result.returncode != 0:
         raise Rejected(f"git {arguments[0]} refuses it: {complaint(result)}")

@@ -39,12 +39,19 @@ class AppliedRepository:
         self.path = path
 
     async def init(self) -> None:
-        """Create the repository unless it is there."""
-        if (self.path / "HEAD").is_file():
+        """Create the repository unless it is there, wholly."""
+        if difftext.has_order(self.path):
             return
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         await git(self.path, "init", "--quiet", "--bare", "--template=", "--initial-branch=main")
         difftext.write_order(self.path)
+
+    async def recover(self) -> None:
+        """Remove what a git that was killed left behind: its locks would refuse every change from then on.
+
+        For the start of the core, when no git of it can run.
+        """
+        await asyncio.to_thread(_sweep, self.path)
 
     async def remove(self) -> None:
         """Remove the repository with all its generations."""
@@ -173,9 +180,11 @@ class AppliedRepository:
         tree = await self._generation_tree(commit, hive)
         tag = f"generation/{number}"
         before = await self._tagged(tag)
-        if before and await self._tree_of(before) == tree:
-            return before
         parent = await self._resolve("refs/heads/main")
+        if before and await self._tree_of(before) == tree:
+            if parent == await self._parent_of(before):  # git was killed between the two
+                await self._update_refs(f"update refs/heads/main {before} {parent or _ZERO}")
+            return before
         text = f"generation {number}: {message}\n\nSource-Commit: {commit}\n".replace("\0", "")
         parents = ["-p", parent] if parent else []
         made = await git(self.path, "commit-tree", tree, *parents, "-F", "-", stdin=text.encode(errors="replace"))
@@ -184,6 +193,10 @@ class AppliedRepository:
             f"update refs/heads/main {made.text} {parent or _ZERO}",
         )
         return made.text
+
+    async def _parent_of(self, commit: str) -> str | None:
+        result = await git(self.path, "rev-parse", "--quiet", "--verify", f"{commit}^", check=False)
+        return result.text if result.returncode == 0 else None
 
     async def _generation_tree(self, commit: str, hive: HiveFile) -> str:
         lines = [f"040000 tree {await self._tree_of(commit)}\tagent"]
@@ -234,6 +247,13 @@ class AppliedRepository:
         """Change refs all together or not at all."""
         lines = ["start", *commands, "prepare", "commit", ""]
         await git(self.path, "update-ref", "--stdin", stdin="\n".join(lines).encode())
+
+
+def _sweep(path: Path) -> None:
+    for file in (*path.glob("*.lock"), *(path / "refs").rglob("*.lock"), *(path / "objects").rglob("tmp_*")):
+        file.unlink(missing_ok=True)
+    for directory in path.glob("incoming-*"):
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _sync(directory: Path) -> None:

@@ -18,6 +18,7 @@ from hyperhive import process
 from hyperhive.errors import BadInput, Conflict, HyperhiveError, Unavailable
 from hyperhive.harness.client import HarnessClient
 from hyperhive.harness.config import HarnessConfig
+from hyperhive.harness.orphans import end_orphans
 from hyperhive.harness.outcome import Events, Outcome, Verdict
 from hyperhive.harness.prompt import mail_prompt, notes_prompt
 from hyperhive.harness.session import Session, SessionFile
@@ -63,6 +64,7 @@ class Harness:
         Claude Code does not start.
         """
         with _lock(self._config.private / "harness.lock"):
+            end_orphans(self._config.state)
             if self._is_proven():
                 self._report(lambda: self._heartbeat(self._reporter, "idle"))
             self._check_cage()

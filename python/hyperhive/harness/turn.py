@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
+from typing import IO
 
 from hyperhive import process
 from hyperhive.harness.claude import MODEL_PORT, command, environment
@@ -86,29 +87,47 @@ def run_turn(config: HarnessConfig, session: Session, prompt: str, hooks: TurnHo
     """
     deadline = time.monotonic() + config.settings.session.turnTimeout
     pipes = _Pipes(hooks)
-    with tempfile.TemporaryFile() as stdin:
-        stdin.write(prompt.encode(errors="replace"))
-        stdin.seek(0)
-        child = process.Popen(
-            argv(config, session), stdin=stdin, stdout=process.PIPE, stderr=process.PIPE,
-            env={"PATH": os.environ.get("PATH", os.defpath)}, start_new_session=True,
-        )  # fmt: skip
-    try:
-        ended = _pump(child, pipes, deadline)
-    finally:
-        child.kill()
-        child.wait()
-        for pipe in (child.stdout, child.stderr):
-            assert pipe
-            pipe.close()
+    inside, outside = os.pipe()
+    with os.fdopen(outside, "wb") as lifeline:
+        try:
+            child = _start(config, session, prompt, inside)
+        finally:
+            os.close(inside)
+        try:
+            ended = _pump(child, pipes, deadline, lifeline)
+        finally:
+            _end(child, lifeline)
     if ended is not None:
         return ended, pipes.events
     return judge(pipes.events, pipes.stderr.decode(errors="replace")), pipes.events
 
 
-def argv(config: HarnessConfig, session: Session) -> list[str]:
-    """The whole command: the cage, the environment, the relay to the model, Claude Code."""
-    variables = {**environment(config.settings), "PORT": str(MODEL_PORT)}
+def _start(config: HarnessConfig, session: Session, prompt: str, lifeline: int) -> process.Popen[bytes]:
+    with tempfile.TemporaryFile() as stdin:
+        stdin.write(prompt.encode(errors="replace"))
+        stdin.seek(0)
+        return process.Popen(
+            argv(config, session, lifeline), stdin=stdin, stdout=process.PIPE, stderr=process.PIPE,
+            env={"PATH": os.environ.get("PATH", os.defpath)}, start_new_session=True, pass_fds=[lifeline],
+        )  # fmt: skip
+
+
+def _end(child: process.Popen[bytes], lifeline: IO[bytes]) -> None:
+    child.kill()
+    lifeline.close()
+    child.wait()
+    for pipe in (child.stdout, child.stderr):
+        assert pipe
+        pipe.close()
+
+
+def argv(config: HarnessConfig, session: Session, lifeline: int) -> list[str]:
+    """The whole command: the cage, the environment, the relay to the model, Claude Code.
+
+    `lifeline` is a descriptor that reaches into a bubblewrap: when the pipe's other end is closed, by us or by our
+    death, everything in there ends. Its own --die-with-parent has no effect while the sandbox is being made.
+    """
+    variables = {**environment(config.settings), "PORT": str(MODEL_PORT), "LIFELINE": str(lifeline)}
     return [
         *in_cage(config, variables),
         *("sh", "-c", _script(), "hive-turn"),
@@ -125,7 +144,7 @@ def _script() -> str:
     return resources.files("hyperhive").joinpath("harness/turn.sh").read_text()
 
 
-def _pump(child: process.Popen[bytes], pipes: _Pipes, deadline: float) -> Verdict | None:
+def _pump(child: process.Popen[bytes], pipes: _Pipes, deadline: float, lifeline: IO[bytes]) -> Verdict | None:
     """Read both outputs to their end. Returns a verdict if the turn had to be ended from here."""
     ended: Verdict | None = None
     next_tick = 0.0
@@ -134,8 +153,13 @@ def _pump(child: process.Popen[bytes], pipes: _Pipes, deadline: float) -> Verdic
         selector.register(child.stdout, selectors.EVENT_READ)
         selector.register(child.stderr, selectors.EVENT_READ)
         while selector.get_map():
-            for key, _ in selector.select(TICK):
+            ready = selector.select(TICK)
+            for key, _ in ready:
                 _read(selector, key, pipes, child)
+            if not ready and child.poll() is not None:  # something outlived it, silent, and holds the pipes
+                if lifeline.closed:
+                    break
+                lifeline.close()
             if ended is None and pipes.events.lacks_hive:
                 ended = NO_HIVE
             elif ended is not None or time.monotonic() < next_tick:
@@ -145,6 +169,7 @@ def _pump(child: process.Popen[bytes], pipes: _Pipes, deadline: float) -> Verdic
                 ended = _must_end(pipes.hooks, deadline)
             if ended is not None:
                 _interrupt(child)
+                lifeline.close()
     pipes.take_stdout(b"\n")
     return ended
 

@@ -5,4 +5,9 @@
   echo "the model's relay (socat) ended" >&2
   kill $$
 } </dev/null &
+# A bubblewrap that is killed while it makes the cage leaves it without a parent to die with. LIFELINE is a pipe whose
+# other end the harness holds: when that is closed, whatever else failed, everything in here ends.
+if [ -p "/dev/fd/$LIFELINE" ] && read -r first </proc/1/comm && [ "$first" = bwrap ]; then
+  { read -r _ <"/dev/fd/$LIFELINE" || kill -KILL -1; } </dev/null >/dev/null 2>&1 &
+fi
 exec "$@"

@@ -255,29 +255,30 @@ def mailbox(
     return _select(connection, f"id IN ({newest}) ORDER BY id DESC", (recipient, recipient, older, limit))
 
 
-def flow(
-    connection: sqlite3.Connection,
-    *,
-    limit: int,
-    before: int | None = None,
-    agent: str | None = None,
-    recipient: str | None = None,
-    chain: int | None = None,
-    search: str | None = None,
-) -> list[Message]:
-    """All mail, newest first: to or from `agent`, to `recipient`, of one chain, with `search` in its text or names.
+@dataclass(frozen=True)
+class Filter:
+    """Which mail: to or from `agent`, to `recipient`, of one chain, with `search` in text or names, unread."""
+
+    agent: str | None = None
+    recipient: str | None = None
+    chain: int | None = None
+    search: str | None = None
+    unread: bool = False
+
+
+def flow(connection: sqlite3.Connection, wanted: Filter, *, limit: int, before: int | None = None) -> list[Message]:
+    """All mail that is wanted, newest first; `before`: with a smaller id.
 
     It looks at every message, so it belongs on a connection of its own (`Database.read_apart`).
     """
-    words = None if not search else search.casefold()
-    connection.create_function(
-        "holds", 3, lambda *texts: any(words in text.casefold() for text in texts) if words else 1
-    )
+    words = (wanted.search or "").casefold()
+    connection.create_function("holds", 3, lambda *texts: any(words in text.casefold() for text in texts))
     return _select(
         connection,
         "id < ?1 AND (?2 IS NULL OR ?2 IN (sender, recipient)) AND (?3 IS NULL OR recipient = ?3)"
-        " AND (?4 IS NULL OR ?4 IN (id, chain)) AND holds(body, sender, recipient) ORDER BY id DESC LIMIT ?5",
-        (before or _NO_BOUND, agent, recipient, chain, limit),
+        " AND (?4 IS NULL OR ?4 IN (id, chain)) AND NOT (?5 AND delivered_at IS NOT NULL)"
+        " AND (?6 = '' OR holds(body, sender, recipient)) ORDER BY id DESC LIMIT ?7",
+        (before or _NO_BOUND, wanted.agent, wanted.recipient, wanted.chain, wanted.unread, words, limit),
     )
 
 

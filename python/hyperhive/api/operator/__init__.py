@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from hyperhive.api.openapi import document
@@ -15,7 +15,7 @@ from hyperhive.api.operation import Operation, Who
 from hyperhive.api.operator import agents, hive, mail, proposals, turns
 from hyperhive.api.operator.core import OperatorCore
 from hyperhive.api.operator.events import events_endpoint
-from hyperhive.api.requests import error_handlers
+from hyperhive.api.requests import JsonAnswer, error_handlers
 from hyperhive.errors import Forbidden
 
 __all__ = ["OPERATIONS", "OperatorCore", "create_operator_app", "operator_routes"]
@@ -42,7 +42,7 @@ def _description(who: Who) -> Callable[[Request], Awaitable[Response]]:
     async def description(request: Request) -> Response:
         """GET /v1/openapi.json: this API, described."""
         await who(request)
-        return JSONResponse(document(OPERATIONS))
+        return JsonAnswer(document(OPERATIONS))
 
     return description
 
@@ -51,7 +51,7 @@ def create_operator_app(core: OperatorCore) -> Starlette:
     """The ASGI app of operator.sock. `scope["state"]["peer_uid"]` says who calls."""
 
     async def who(connection: HTTPConnection) -> str:
-        return _peer(connection.scope["state"]["peer_uid"], core.operator_uids)
+        return _peer(connection.scope["state"]["peer_uid"], core.operators.uids)
 
     app = Starlette(
         routes=[*operator_routes(core, who), hive.LINK.route(core, who)], exception_handlers=error_handlers()

@@ -8,6 +8,7 @@ from hyperhive.broker import Broker
 from hyperhive.controls import Controls
 from hyperhive.hub import Hub
 from hyperhive.lifecycle import Hive
+from hyperhive.operators import Operators
 from hyperhive.permissions import Permissions
 from hyperhive.proposals import Proposals
 from hyperhive.store.database import Database
@@ -25,7 +26,7 @@ class OperatorCore(Protocol):
     permissions: Permissions
     controls: Controls
     terminals: Terminals
-    operator_uids: frozenset[int]
+    operators: Operators
 
     async def status(self) -> dict[str, Any]:
         """The hive at a glance."""

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from hyperhive.api.operation import Who
 from hyperhive.api.operator.core import OperatorCore
+from hyperhive.errors import HyperhiveError
 from hyperhive.hub import Event, Hub
 
 QUIET = 20.0
-"""Seconds without news after which something is sent: the connection is still good."""
+"""Seconds without news after which something is sent: the connection is still good. And those after which it is asked
+again whether the listener's user is still logged in.
+"""
 
 
 def events_endpoint(core: OperatorCore, who: Who) -> Callable[[Request], Awaitable[Response]]:
@@ -22,14 +27,27 @@ def events_endpoint(core: OperatorCore, who: Who) -> Callable[[Request], Awaitab
     async def events(request: Request) -> Response:
         await who(request)
         after = request.headers.get("last-event-id") or request.query_params.get("last_event_id")
-        stream = _stream(core.hub, after, request.query_params.get("turns"))
+        stream = _while_logged_in(request, who, _stream(core.hub, after, request.query_params.get("turns")))
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
         return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
 
     return events
 
 
-async def _stream(hub: Hub, after: str | None, turns: str | None) -> AsyncIterator[str]:
+async def _while_logged_in(request: Request, who: Who, stream: AsyncGenerator[str, None]) -> AsyncIterator[str]:
+    checked = time.monotonic()
+    async with aclosing(stream):
+        async for text in stream:
+            if time.monotonic() - checked >= QUIET:
+                try:
+                    await who(request)
+                except HyperhiveError:
+                    return
+                checked = time.monotonic()
+            yield text
+
+
+async def _stream(hub: Hub, after: str | None, turns: str | None) -> AsyncGenerator[str, None]:
     def wanted(event: Event) -> bool:
         return turns is None or event.kind != "turn_event" or event.data["agent"] == turns
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 from hyperhive.api.operation import Call, Json, Operation, flag, number, text
 from hyperhive.api.operator.core import OperatorCore
 from hyperhive.broker import OPERATOR
+from hyperhive.store.messages import Filter
 
 
 async def inbox(call: Call[OperatorCore]) -> Json:
     """The operator's mail, newest first: what is unread, or all of it. Looking marks nothing as read."""
     query, broker = call.query, call.core.broker
     if query["search"]:
-        found = await broker.flow(
-            recipient=OPERATOR, search=query["search"], limit=query["limit"], before=query["before"]
-        )
-        found = [message for message in found if query["all"] or message.delivered_at is None]
+        wanted = Filter(recipient=OPERATOR, search=query["search"], unread=query["all"] == 0)
+        found = await broker.flow(wanted, limit=query["limit"], before=query["before"])
     else:
         found = await broker.inbox(all_=query["all"] == 1, limit=query["limit"], before=query["before"])
     return {"messages": [message.view() for message in found]}
@@ -39,13 +38,8 @@ async def send(call: Call[OperatorCore]) -> Json:
 async def flow(call: Call[OperatorCore]) -> Json:
     """All mail of the hive, newest first: of one agent, of one chain, with some text."""
     query = call.query
-    found = await call.core.broker.flow(
-        limit=query["limit"],
-        before=query["before"],
-        agent=query["agent"],
-        chain=query["chain"],
-        search=query["search"],
-    )
+    wanted = Filter(agent=query["agent"], chain=query["chain"], search=query["search"])
+    found = await call.core.broker.flow(wanted, limit=query["limit"], before=query["before"])
     return {"messages": [message.view() for message in found]}
 
 

@@ -1,0 +1,146 @@
+"""What a killed core or a full disk leaves of an agent's life, and how it goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from core_rig import LACKING, SKIP_REASON, Hive, full_until, nix, until
+from test_lifecycle import play
+
+from hyperhive.errors import NotFound, Unavailable
+from hyperhive.flakes.config import create_config
+from hyperhive.settings import Role
+from hyperhive.store import agents
+from hyperhive.store.messages import Question
+from hyperhive.store.proposals import State
+
+pytestmark = pytest.mark.skipif(LACKING is not None, reason=SKIP_REASON)
+
+
+def test_a_creation_that_ended_with_its_core_is_finished_by_the_next(tmp_path: Path) -> None:
+    async def first(made: Hive) -> None:
+        await create_config(made.config_repo("worker"), Role.AGENT, None)
+        await made.core.database.write(lambda c: agents.create(c, "worker", Role.AGENT))
+
+    async def second(made: Hive) -> None:
+        view = await made.view("worker")
+        assert (view["generation"], view["state"], view["activity"]) == (1, "running", "idle")
+        assert await made.audit("agent/worker") == ["generation.built", "agent.created"]
+
+    play(tmp_path, first, second)
+
+
+def test_a_creation_that_cannot_be_finished_is_told_and_keeps_no_core_from_starting(tmp_path: Path) -> None:
+    async def first(made: Hive) -> None:
+        await create_config(made.config_repo("worker"), Role.AGENT, None)
+        made.commit("worker", "{ hyperhive.agent.model = 3; }")
+        await made.core.database.write(lambda c: agents.create(c, "worker", Role.AGENT))
+
+    async def second(made: Hive) -> None:
+        with pytest.raises(NotFound):
+            await made.view("worker")
+        assert [event["event"] for event in await made.events("operator")] == ["create_failed"]
+
+    play(tmp_path, first, second)
+
+
+def test_what_a_killed_creation_left_is_cleared_by_the_next(tmp_path: Path) -> None:
+    (tmp_path / "worker/.config-left").mkdir(parents=True)
+    assert asyncio.run(create_config(tmp_path / "worker/config", Role.AGENT, None))
+    assert [path.name for path in (tmp_path / "worker").iterdir()] == ["config"]
+
+
+def test_an_override_that_the_agent_never_ran_with_is_not_kept(tmp_path: Path) -> None:
+    """A core that was killed while it built left the override without the generation."""
+
+    async def scene(made: Hive) -> None:
+        await made.create("worker", nix=nix('model = "haiku";'))
+        overrides = asyncio.create_task(made.core.hive.set_model("worker", "opus", "operator:test"))
+        seen = []
+        while not overrides.done():
+            details = await made.details("worker")
+            seen.append((details["generation"], details["overrides"].get("model")))
+            await asyncio.sleep(0.01)
+        assert set(seen) <= {(1, None), (2, "opus")}, set(seen)
+
+    play(tmp_path, scene)
+
+
+def test_a_harness_that_dies_while_the_disk_is_full_is_started_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scene(made: Hive) -> None:
+        await made.create("worker")
+        running = made.core.backend._running["worker"]  # type: ignore[attr-defined]
+        first = running.child.pid
+        running.child.kill()
+        await full_until(made, lambda: "background work" in caplog.text)
+
+        async def back() -> bool:
+            return running.child.pid != first and bool((await made.view("worker"))["activity"] == "idle")
+
+        await until(back)
+
+    play(tmp_path, scene)
+
+
+def test_questions_expire_also_after_a_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("hyperhive.core.EXPIRE_EVERY", 0.05)
+
+    async def scene(made: Hive) -> None:
+        await made.create("worker")
+        await made.core.broker.ask("worker", "may I?", Question(time_limit=0.01))
+        await full_until(made, lambda: "background work" in caplog.text)
+
+        async def told() -> bool:
+            return "question_expired" in [event["event"] for event in await made.events("worker")]
+
+        await until(told)
+
+    play(tmp_path, scene)
+
+
+def test_an_agent_for_whose_new_generation_there_is_no_room_runs_on(tmp_path: Path) -> None:
+    async def scene(made: Hive) -> None:
+        await made.create("worker")
+        pid = made.core.backend._running["worker"].child.pid  # type: ignore[attr-defined]
+        (tmp_path / "run/agents/worker/etc.next").touch()
+        with pytest.raises(Unavailable, match=r"worker cannot be started: .*etc\.next"):
+            await made.core.hive.set_model("worker", "opus", "operator:test")
+        assert made.core.backend._running["worker"].child.pid == pid  # type: ignore[attr-defined]
+        assert (await made.view("worker"))["generation"] == 1
+
+    play(tmp_path, scene)
+
+
+def test_the_generation_before_is_put_back_when_there_is_room_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("hyperhive.generations.RETRY", 0.05)
+
+    async def scene(made: Hive) -> None:
+        await made.create("worker")
+        row = await made.propose("worker", nix('git.name = "broken";'))
+        approving = asyncio.create_task(made.approve(row))
+
+        async def settled() -> bool:
+            return '"broken' in (tmp_path / "run/agents/worker/etc/gitconfig").read_text()
+
+        await until(settled)
+        (tmp_path / "run/agents/worker/etc.next").touch()
+
+        async def waits() -> bool:
+            return "generation 1 waits" in caplog.text
+
+        await until(waits)
+        assert (await made.view("worker"))["state"] == "stopped"
+        (tmp_path / "run/agents/worker/etc.next").unlink()
+        failed = await approving
+        assert failed.state is State.FAILED and "generation 1 runs again" in (failed.error or "")
+        assert (await made.view("worker"))["state"] == "running"
+
+    play(tmp_path, scene)
