@@ -271,6 +271,30 @@ def test_an_oversized_event_is_kept_as_a_note_of_its_size(tmp_path: Path, monkey
     asyncio.run(run())
 
 
+def test_more_events_than_a_turn_keeps_are_not_even_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[bytes] = []
+
+    def event(line: bytes) -> dict[str, Any]:
+        read.append(line)
+        return {}
+
+    monkeypatch.setattr(harness, "_event", event)
+
+    async def run() -> None:
+        async with sockets(tmp_path) as (_, directory), client(directory / "bob.sock") as bob:
+            await bob.post("/v1/turns", TURN)
+            answer = await bob.raw(request("/v1/turns/1/events", b"{}\n" * 100_000))
+            assert (answer.json, len(read)) == ({"stored": turns.MAX_EVENTS}, turns.MAX_EVENTS)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("name", ["session_id", "model"])
+def test_a_turn_has_no_endless_names(tmp_path: Path, name: str) -> None:
+    (answer,) = ask(tmp_path, ("bob", "/v1/turns", {**TURN, name: "x" * 201}))
+    assert (answer.status, answer.json["error"]) == (413, f"{name} has 201 characters; it may have 200")
+
+
 @pytest.mark.parametrize("change", [{"usage": []}, {"cost_usd": -1}, {"cost_usd": "1"}, {"outcome": 1}])
 def test_a_turns_end_must_make_sense(tmp_path: Path, change: dict[str, object]) -> None:
     begun, ended = ask(

@@ -65,6 +65,22 @@ def test_a_sender_cannot_be_claimed(hive: Setting) -> None:
     assert hive.letters.sent == []
 
 
+def test_a_complaint_about_many_arguments_is_short(hive: Setting) -> None:
+    many = {f"x{number}": 1 for number in range(10_000)}
+    said = hive.badly("worker", "send", to="boss", body="x", **many)
+    assert said == "send: unknown x0, x1, x10, x100, x1000, …; it takes body, reply_to, to"
+
+
+def test_the_first_wrong_argument_is_enough(hive: Setting) -> None:
+    said = hive.badly("worker", "ask_operator", question="x", options=[{}] * 250_000)
+    assert said == "ask_operator: options breaks the rule maxItems 10"
+    assert "options.0 must be of type string" in hive.badly("worker", "ask_operator", question="x", options=[1, 2])
+
+
+def test_a_number_that_no_message_has_is_refused(hive: Setting) -> None:
+    assert "reply_to breaks the rule maximum" in hive.badly("worker", "send", to="boss", body="x", reply_to=10**30)
+
+
 def test_mail_to_nobody_says_so(hive: Setting) -> None:
     assert hive.badly("worker", "send", to="nobody", body="x") == "there is no agent 'nobody'"
 

@@ -69,9 +69,10 @@ def test_a_client_that_goes_away_in_its_body_is_noticed() -> None:
         (b'"text"', "the request must be a JSON object"),
         (b'{"body": "\xff"}', "the request is not valid UTF-8"),
         (b'{"a": ' * 100_000, "the request is not JSON"),
+        (b'{"a": ' * 101 + b"1" + b"}" * 101, "the request is nested deeper than 100 levels"),
         (b'{"a": ' + b"9" * 5000 + b"}", "the request is not JSON"),
     ],
-    ids=["cut off", "a list", "a string", "latin", "deep", "a huge number"],
+    ids=["cut off", "a list", "a string", "latin", "very deep", "deep", "a huge number"],
 )
 def test_what_is_no_json_object_is_refused_in_one_line(body: bytes, words: str) -> None:
     with pytest.raises(BadInput, match=words) as caught:
@@ -84,6 +85,11 @@ def test_a_number_that_no_other_reader_of_json_knows_is_refused(literal: str) ->
     with pytest.raises(BadInput, match="is not a number"):
         requests.parse_json(f'{{"usage": {{"x": {literal}}}}}'.encode())
     assert requests.parse_json(b'{"x": 1.5e3, "y": "NaN"}') == {"x": 1500.0, "y": "NaN"}
+
+
+def test_json_may_be_long_and_a_hundred_levels_deep() -> None:
+    for body in (b'{"a": ' * 100 + b"1" + b"}" * 100, b'{"a": [' + b"[]," * 1000 + b"{}]}"):
+        assert json.dumps(requests.parse_json(body)).encode() == body.replace(b",", b", ")
 
 
 def test_an_empty_body_is_an_empty_object() -> None:

@@ -7,6 +7,7 @@ import json
 import sqlite3
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Protocol
 
 from starlette.requests import ClientDisconnect
@@ -34,6 +35,8 @@ from hyperhive.store.turns import TurnEvent
 
 MAX_EVENT = 256 * 1024
 """Bytes of one event of a turn; a larger one is replaced by a note of its size."""
+MAX_NAME, MAX_DETAIL = 200, 10_000
+"""Characters of a model's, a session's or an outcome's name, and of what a harness has to say about the latter."""
 
 Json = dict[str, Any]
 
@@ -180,8 +183,8 @@ async def _heartbeat(call: _Call) -> Json:
 
 async def _begin_turn(call: _Call) -> Json:
     body = call.json()
-    ids, session = integers(body, "message_ids"), text(body, "session_id")
-    model, generation = text(body, "model"), integer(body, "generation")
+    ids, session = integers(body, "message_ids"), text(body, "session_id", longest=MAX_NAME)
+    model, generation = text(body, "model", longest=MAX_NAME), integer(body, "generation")
     turn = await call.core.database.write(
         lambda c: turns.begin(
             c, agent=call.agent, generation=generation, model=model, session_id=session, message_ids=ids
@@ -192,8 +195,9 @@ async def _begin_turn(call: _Call) -> Json:
 
 
 async def _add_events(call: _Call, turn: int) -> Json:
-    """NDJSON, one event a line."""
-    events = [_event(line) for line in call.body.splitlines() if line.strip()]
+    """NDJSON, one event a line; those that no turn could keep are not even looked at."""
+    lines = (line for line in call.body.splitlines() if line.strip())
+    events = [_event(line) for line in islice(lines, turns.MAX_EVENTS)]
 
     def store(connection: sqlite3.Connection) -> list[TurnEvent]:
         turns.get(connection, call.agent, turn)
@@ -218,7 +222,7 @@ def _event(line: bytes) -> Json:
 
 async def _end_turn(call: _Call, turn: int) -> Json:
     body = call.json()
-    outcome, detail = text(body, "outcome"), optional_text(body, "detail")
+    outcome, detail = text(body, "outcome", longest=MAX_NAME), optional_text(body, "detail", longest=MAX_DETAIL)
     usage = body.get("usage")
     if usage is not None and not isinstance(usage, dict):
         raise BadInput("usage must be an object")

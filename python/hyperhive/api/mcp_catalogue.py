@@ -24,13 +24,13 @@ class Tool:
 
     @functools.cached_property
     def schema(self) -> dict[str, Any]:
-        """The JSON schema of its arguments."""
+        """The JSON schema of its arguments, what is cheap to judge before what looks at every part."""
         required = [name for name in self.properties if name not in self.optional]
         return {
             "type": "object",
-            "properties": self.properties,
             "required": required,
             "additionalProperties": False,
+            "properties": self.properties,
         }
 
     @functools.cached_property
@@ -58,7 +58,12 @@ TOOLS = (
         {
             "to": _text("An agent's name, or operator.", maxLength=31, pattern=_PATTERN),
             "body": _BODY,
-            "reply_to": {"type": "integer", "minimum": 1, "description": "The id of the message you answer."},
+            "reply_to": {
+                "type": "integer",
+                "minimum": 1,
+                "maximum": 2**53,
+                "description": "The id of the message you answer.",
+            },
         },
         optional=frozenset({"reply_to"}),
     ),
@@ -79,9 +84,9 @@ TOOLS = (
             "question": _text("The question with its context; the operator has not seen your conversation."),
             "options": {
                 "type": "array",
-                "items": _text("One possible answer.", maxLength=500),
                 "minItems": 1,
                 "maxItems": 10,
+                "items": _text("One possible answer.", maxLength=500),
                 "description": "Answers to choose from, when there are a few clear ones.",
             },
             "time_limit_minutes": {

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from jsonschema import ValidationError
-from jsonschema.exceptions import best_match
 
 from hyperhive.api import mcp_notes
 from hyperhive.api.mcp_catalogue import TOOLS, Tool, instructions
@@ -28,6 +27,8 @@ MAX_RESULT = 48 * 1024
 PEEKED = 20
 """Messages that `inbox` shows, and PREVIEW characters of each."""
 PREVIEW = 500
+SHOWN = 5
+"""Unknown arguments that a complaint names."""
 
 _COMMIT = re.compile(r"[0-9a-f]{7,40}\Z")
 
@@ -203,7 +204,7 @@ def _glance(proposal: dict[str, Any]) -> dict[str, Any]:
 
 def _check(tool: Tool, arguments: Arguments) -> None:
     """Raise BadInput naming the first thing wrong with `arguments`, without repeating their values."""
-    error = best_match(tool.validator.iter_errors(arguments))
+    error = next(tool.validator.iter_errors(arguments), None)  # to look for them all could take seconds
     if error is not None:
         raise BadInput(f"{tool.name}: {_complaint(error, tool, arguments)}")
 
@@ -214,8 +215,9 @@ def _complaint(error: ValidationError, tool: Tool, arguments: Arguments) -> str:
         case "required":
             return f"missing {_names(set(tool.schema['required']) - set(arguments))}"
         case "additionalProperties":
-            unknown = _names(name[:40] for name in set(arguments) - set(tool.properties))
-            return f"unknown {unknown}; it takes {_names(tool.properties) or 'no arguments'}"
+            unknown = sorted(set(arguments) - set(tool.properties))
+            shown = ", ".join([name[:40] for name in unknown[:SHOWN]] + ["…"] * (len(unknown) > SHOWN))
+            return f"unknown {shown}; it takes {_names(tool.properties) or 'no arguments'}"
         case "type":
             return f"{where} must be of type {error.validator_value}"
         case "minLength" | "minItems":

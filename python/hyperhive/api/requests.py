@@ -7,7 +7,7 @@ import json
 import logging
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 MAX_BODY = 1024 * 1024
 BODY_TIME = 10.0
+MAX_DEPTH = 100
+"""Lists and objects in one another; what Python can read at the edge of its recursion limit it may fail to write."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -88,7 +90,20 @@ def parse_json(body: bytes) -> dict[str, Any]:
         raise BadInput(f"the request is not JSON: {str(error)[:100]}") from error
     if not isinstance(value, dict):
         raise BadInput("the request must be a JSON object")
+    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _is_deep(value):
+        raise BadInput(f"the request is nested deeper than {MAX_DEPTH} levels")
     return value
+
+
+def _is_deep(value: object) -> bool:
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [inner for each in level for inner in _inside(each)]
+    return bool(level)
+
+
+def _inside(value: object) -> Iterable[object]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
 def _finite(literal: str) -> float:
@@ -99,19 +114,21 @@ def _finite(literal: str) -> float:
     return value
 
 
-def text(body: Mapping[str, Any], name: str) -> str:
-    """The field `name`, a string that can be stored as UTF-8. Raises BadInput naming it."""
+def text(body: Mapping[str, Any], name: str, *, longest: int = MAX_BODY) -> str:
+    """The field `name`, a string that can be stored as UTF-8. Raises BadInput naming it, TooLarge over `longest`."""
     value = body.get(name)
     if not isinstance(value, str):
         raise BadInput(f"{name} is missing" if value is None else f"{name} must be a string")
     if not value.isascii() and _SURROGATE.search(value):
         raise BadInput(f"{name} is not valid Unicode text (a lone surrogate); send UTF-8")
+    if len(value) > longest:
+        raise TooLarge(f"{name} has {len(value)} characters; it may have {longest}")
     return value
 
 
-def optional_text(body: Mapping[str, Any], name: str) -> str | None:
+def optional_text(body: Mapping[str, Any], name: str, *, longest: int = MAX_BODY) -> str | None:
     """The same, None if it is not there."""
-    return None if body.get(name) is None else text(body, name)
+    return None if body.get(name) is None else text(body, name, longest=longest)
 
 
 def integer(body: Mapping[str, Any], name: str, *, minimum: int = 0, maximum: int = 2**53) -> int:
