@@ -12,15 +12,24 @@ import json
 import logging
 import os
 import socket
+import sqlite3
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from core_rig import config
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
+from settings_samples import sample
+
+from hyperhive.core import Core, running_core
+from hyperhive.settings import Role
+from hyperhive.store import agents, generations
+from hyperhive.store.database import Database
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -211,3 +220,39 @@ def connected(path: Path) -> Iterator[Connection]:
         yield made
     finally:
         made.close()
+
+
+@asynccontextmanager
+async def hive(root: Path, **changes: Any) -> AsyncIterator[Core]:
+    """A running core with the sockets of `alice`, an agent, and `boss`, a manager; nothing runs behind them."""
+    async with running_core(config(root, **changes)) as core:
+        for name, role in (("alice", Role.AGENT), ("boss", Role.MANAGER)):
+            await core.database.write(partial(_insert, name, role))
+            (core.config.state_dir / "agents" / name / "state").mkdir(parents=True)
+            await core.hive._generations.repository(name).init()
+            await core.open(name)
+        yield core
+
+
+def _insert(name: str, role: Role, connection: sqlite3.Connection) -> None:
+    bash = {"allow": ["ls *", "git log *"], "deny": ["ls /root *"]}
+    made = sample(name=name, role=role, bash=bash, notes={"enable": True, "maxBytes": 4096})
+    agents.create(connection, name, role)
+    generations.insert(
+        connection, agent=name, number=1, commit="0" * 40, tree="0" * 40, settings=made, proposal=None, reason="fuzz"
+    )
+    agents.set_generation(connection, name, 1)
+
+
+def path_of(core: Core, agent: str, name: str) -> Path:
+    """One of an agent's sockets."""
+    return core.config.runtime_dir / "agents" / agent / name
+
+
+def changes(served: Served[Any], database: Database) -> int:
+    """How many rows were changed since the database was opened, undone or not."""
+
+    def total(connection: sqlite3.Connection) -> int:
+        return connection.total_changes
+
+    return served.call(database.read(total))

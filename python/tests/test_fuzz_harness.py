@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from fuzz_rig import (
     BROKEN,
     Connection,
     Served,
+    changes,
     connected,
     cuts,
     fuzz,
@@ -80,24 +80,15 @@ def is_clear(said: tuple[int, Any]) -> None:
     assert len(body["error"]) < 300 and body["code"] != "internal", said
 
 
-def changes(harness: Harness) -> int:
-    """How many rows were changed since the database was opened, undone or not."""
-
-    def total(connection: sqlite3.Connection) -> int:
-        return connection.total_changes
-
-    return harness.call(harness.rig[0].database.read(total))
-
-
 def ask(harness: Harness, data: bytes, pieces: list[int]) -> tuple[int, Any]:
     """Send a whole request in pieces; its answer, which is clear and has changed nothing unless it is 200."""
-    before = changes(harness)
+    before = changes(harness, harness.rig[0].database)
     with connected(harness.rig[1] / "alice.sock") as alice:
         alice.send(*in_pieces(data, pieces))
         said = answer(alice)
         assert said is not None, "the connection was ended"
     is_clear(said)
-    assert said[0] == 200 or changes(harness) == before, "a refused request changed something"
+    assert said[0] == 200 or changes(harness, harness.rig[0].database) == before, "a refused request changed something"
     harness.check()
     return said
 

@@ -12,7 +12,7 @@ import logging
 import anyio
 
 from hyperhive.api.mcp_catalogue import Tool
-from hyperhive.api.mcp_sdk import ANSWERS_CANCELLED, Envelope, Handlers, Streams, dump, failure, parse
+from hyperhive.api.mcp_sdk import ANSWERS_CANCELLED, Envelope, Handlers, Streams, dump, failure, parse, same_id
 from hyperhive.api.mcp_tools import Arguments, HiveTools, Outcome
 from hyperhive.api.streams import StreamListener
 from hyperhive.errors import HyperhiveError
@@ -55,7 +55,7 @@ class _Connection:
         self._agent = agent
         self._tools = tools
         self._streams = Streams()
-        self._calls: set[str] = set()
+        self._calls: set[str | int] = set()
         self._answered = asyncio.Event()
 
     async def run(self) -> None:
@@ -104,12 +104,14 @@ class _Connection:
         match message:
             case Envelope(method=str(), id=None):
                 await self._notified(message)
-            case Envelope(method=str(), id=number):
-                await self._requested(message, str(number))
+            case Envelope(method=str()):
+                await self._requested(message)
             case _:
                 pass  # an answer: the server asks nothing
 
-    async def _requested(self, message: Envelope, key: str) -> None:
+    async def _requested(self, message: Envelope) -> None:
+        key = same_id(message.id)
+        assert key is not None
         if key in self._calls:
             await self._send(failure(_INVALID_REQUEST, "this id is in use", message.id))
             return
@@ -124,7 +126,7 @@ class _Connection:
             return
         await self._streams.inbound.send(message.message)
         if message.method == "notifications/cancelled" and not ANSWERS_CANCELLED:
-            self._settle(str(message.params.get("requestId")))
+            self._settle(message.params.get("requestId"))
 
     async def _drain(self) -> None:
         """Let what was asked be done, although the client only listens now or has gone."""
@@ -140,11 +142,13 @@ class _Connection:
         async for message in self._streams.outbound:
             number = Envelope.of(message).id
             await self._send(dump(message))
-            self._settle(str(number))
+            self._settle(number)
 
-    def _settle(self, key: str) -> None:
-        self._calls.discard(key)
-        self._answered.set()
+    def _settle(self, number: object) -> None:
+        key = same_id(number)
+        if key is not None:
+            self._calls.discard(key)
+            self._answered.set()
 
     async def _send(self, line: bytes) -> None:
         self._writer.write(line)

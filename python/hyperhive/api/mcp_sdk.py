@@ -62,6 +62,16 @@ class Envelope:
         return cls(message, getattr(root, "id", None), getattr(root, "method", None), params)
 
 
+def same_id(value: object) -> str | int | None:
+    """What the SDK takes all spellings of a request's id for, `"1"` for 1; None for what it takes for no id."""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return None
+    try:
+        return int(value)
+    except ValueError:
+        return value
+
+
 def parse(line: bytes) -> Envelope:
     """Read one line. Raises ValueError when it is not a JSON-RPC message."""
     message: Any = (

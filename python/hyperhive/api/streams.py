@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hyperhive.api.server import bind
+
+LINGER_TIME = 2.0
+"""Seconds in which a client may take what was said to it before the end; until then its connection counts."""
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter, str], Awaitable[None]]
 
@@ -68,7 +72,17 @@ class StreamListener:
         listening.connections.add(task)
         try:
             await self._serve(reader, writer, agent)
+            await _taken(writer)
         except asyncio.CancelledError:
             pass  # by close; asyncio 3.11 takes a cancelled handler for a failed one
         finally:
+            writer.transport.abort()
             listening.connections.discard(task)
+
+
+async def _taken(writer: asyncio.StreamWriter) -> None:
+    """Close, and wait until the client has what was said to it, or has had time enough for that."""
+    writer.close()
+    with contextlib.suppress(OSError, TimeoutError):
+        async with asyncio.timeout(LINGER_TIME):
+            await writer.wait_closed()
