@@ -201,10 +201,11 @@ class Connection:
 
     def rest(self) -> bytes:
         """All until the server ends the connection."""
-        try:
-            return self.file.read()
-        except ConnectionResetError:
-            return b""
+        said = b""
+        with contextlib.suppress(ConnectionResetError):  # it has not read all that was sent
+            while part := self.file.read1():
+                said += part
+        return said
 
     def close(self) -> None:
         """End it."""

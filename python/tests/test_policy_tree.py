@@ -132,6 +132,7 @@ def test_a_kind_of_node_that_nobody_knows_is_refused_wherever_it_stands() -> Non
         ("ls" + " && ls" * 300, "more than 150 parts"),
         ("ls " + "x" * MAX_COMMAND, "bytes"),
         ("ls \udcff", "not valid Unicode"),
+        ("ls \ud800", "not valid Unicode"),
         ("ls \x00", "U\\+0000"),
         ("$(" * 3000, "not Bash|not understood"),
         ("f() { ls; }", "function"),

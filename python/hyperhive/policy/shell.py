@@ -21,12 +21,12 @@ _ODD = re.compile("[\x00-\x08\x0b-\x1f\x7f-\xa0\u1680\u2000-\u200f\u2028-\u202f\
 
 async def parse(command: str) -> Script:
     """The flattened command. Raises NotUnderstood for what is no Bash or not decidable, Unavailable without shfmt."""
-    if (data := command.encode(errors="surrogateescape")) and len(data) > MAX_COMMAND:
+    if any("\ud800" <= character <= "\udfff" for character in command):
+        raise NotUnderstood("the command is not valid Unicode")
+    if len(data := command.encode()) > MAX_COMMAND:
         raise NotUnderstood(f"the command has more than {MAX_COMMAND} bytes")
     if match := _ODD.search(command):
         raise NotUnderstood(f"the character U+{ord(match[0]):04X} looks like another one, or like none")
-    if any("\ud800" <= character <= "\udfff" for character in command):
-        raise NotUnderstood("the command is not valid Unicode")
     argv = ["shfmt", "-ln", "bash", "--to-json"]
     result = await process.run(argv, stdin=data, timeout=_TIMEOUT, check=False)
     if result.returncode != 0:
