@@ -150,6 +150,7 @@ class Terminal:
             if kind == b"x":
                 return f"the shell ended (exit {data.decode(errors='replace')[:10]})"
             await self._print(data)
+            await asyncio.sleep(0)  # a buffer holds very many short frames: between them the others have their turn
 
     async def _print(self, data: bytes) -> None:
         self.printed += len(data)

@@ -79,6 +79,7 @@ class _Connection:
             while (line := await self._line()) is not None:
                 if line.strip():
                     await self._take(line)
+                await asyncio.sleep(0)  # a buffer holds very many short lines: between them the others have their turn
             await self._drain()
         except (anyio.BrokenResourceError, anyio.ClosedResourceError):
             pass  # the server has ended
