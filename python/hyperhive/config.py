@@ -105,12 +105,14 @@ class CoreConfig:
             return cls.from_json(json.loads(path.read_text()))
         except OSError as error:
             raise BadInput(f"{path}: {error.strerror}; give --config FILE or --state DIR") from error
-        except (ValueError, KeyError, TypeError) as error:
-            raise BadInput(f"{path} is not a core configuration: {error!r}") from error
+        except BadInput as error:
+            raise BadInput(f"{path}: {error}") from error
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise BadInput(f"{path} is not a core configuration: {repr(error)[:300]}") from error
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> CoreConfig:
-        """Build from core.json's object; raises KeyError, TypeError or ValueError where it is malformed."""
+        """Build from core.json's object; raises what `load` catches where it is malformed."""
         api = value["modelApi"]
         broker = value.get("broker", {})
         policy = dict(value.get("policy", {}))

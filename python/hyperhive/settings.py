@@ -14,11 +14,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib import resources
+from itertools import islice
 from typing import Any
 
 from hyperhive.errors import BadInput, Rejected
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,30}\Z")
+SHOWN = 3
+"""Faults of one object that are told."""
+_SURROGATE = re.compile("[\ud800-\udfff]")
 RESERVED_NAMES = frozenset({"operator", "system"})
 
 
@@ -125,16 +129,47 @@ def schema() -> dict[str, Any]:
 def _validator() -> Any:  # noqa: ANN401  (jsonschema's Validator is a protocol without a stable name)
     import jsonschema  # noqa: PLC0415  (heavy: only who validates pays)
 
-    extend: Any = jsonschema.validators.extend  # untyped in the stubs
-    return extend(jsonschema.Draft202012Validator, {"pattern": _whole_match})(schema())
+    draft: Any = jsonschema.Draft202012Validator  # untyped in the stubs
+    types = draft.TYPE_CHECKER.redefine_many({"integer": _is_integer, "string": _is_text})
+    rules = {
+        "pattern": _whole_match,
+        "maxItems": _few_items,
+        "items": functools.partial(_items, draft.VALIDATORS["items"]),
+    }
+    extend: Any = jsonschema.validators.extend
+    return extend(draft, rules, type_checker=types)(schema())
+
+
+def _is_integer(_: object, value: object) -> bool:
+    """JSON Schema takes 80.0 for one; a program that is given it on its command line does not."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_text(_: object, value: object) -> bool:
+    return isinstance(value, str) and not _SURROGATE.search(value)
 
 
 def _whole_match(_: object, pattern: str, value: object, __: object) -> Iterator[Exception]:
     """JSON Schema's `pattern` as ECMA means it: Python's `$` would let a newline at the end pass."""
+    if isinstance(value, str) and not re.fullmatch(pattern, value):
+        yield _error(f"{value!r} does not match {pattern!r}")
+
+
+def _few_items(_: object, most: int, value: object, __: object) -> Iterator[Exception]:
+    if isinstance(value, list) and len(value) > most:
+        yield _error(f"it has {len(value)} items; at most {most} are allowed")
+
+
+def _items(each: Any, validator: object, rule: object, value: object, holder: dict[str, Any]) -> Iterator[Exception]:  # noqa: ANN401
+    """A list that is too long is not looked through: that would take seconds."""
+    if isinstance(value, list) and len(value) <= holder["maxItems"]:
+        yield from each(validator, rule, value, holder)
+
+
+def _error(message: str) -> Exception:
     import jsonschema  # noqa: PLC0415
 
-    if isinstance(value, str) and not re.fullmatch(pattern, value):
-        yield jsonschema.ValidationError(f"{value!r} does not match {pattern!r}")
+    return jsonschema.ValidationError(message)
 
 
 def validate(value: object) -> Settings:
@@ -142,9 +177,11 @@ def validate(value: object) -> Settings:
 
     Raises Rejected naming the first offending path, e.g. `settings.session.maxTurns: 0 is less than …`.
     """
-    errors = sorted(_validator().iter_errors(value), key=lambda error: list(map(str, error.absolute_path)))
+    errors = sorted(
+        islice(_validator().iter_errors(value), SHOWN), key=lambda error: list(map(str, error.absolute_path))
+    )
     if errors:
-        raise Rejected("; ".join(_describe(error) for error in errors[:3]))
+        raise Rejected("; ".join(_describe(error) for error in errors))
     assert isinstance(value, dict)
     return Settings.from_json(value)
 

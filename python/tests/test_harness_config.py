@@ -22,7 +22,7 @@ def test_a_missing_file_says_which_and_who_writes_it(tmp_path: Path) -> None:
         HarnessConfig.load(tmp_path / "nowhere.json")
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"settings": 7}', '"x"'])
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"settings": 7}', '"x"', "[" * 100_000])
 def test_a_file_that_is_something_else_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "harness.json"
     path.write_text(text)
@@ -46,7 +46,7 @@ def test_only_the_cage_is_taken_from_a_newer_file(tmp_path: Path) -> None:
     assert (newer.cage, newer.generation) == (("other", "--"), 1)
 
 
-@pytest.mark.parametrize("text", ["", "{}", '{"cage": 1}', '{"cage": {"argv": null}}'])
+@pytest.mark.parametrize("text", ["", "{}", '{"cage": 1}', '{"cage": {"argv": null}}', "[" * 100_000])
 def test_a_newer_file_that_is_broken_changes_nothing(tmp_path: Path, text: str) -> None:
     made = config(tmp_path, answers(DONE))
     path = tmp_path / "harness.json"

@@ -50,13 +50,13 @@ class HarnessConfig:
             )
         except OSError as error:
             raise BadInput(f"{error.filename}: {error.strerror}; the backend writes it, give --config FILE") from error
-        except (ValueError, KeyError, TypeError) as error:
-            raise BadInput(f"{path} is not a harness configuration: {error!r}") from error
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+            raise BadInput(f"{path} is not a harness configuration: {repr(error)[:300]}") from error
 
     def refreshed(self, path: Path) -> HarnessConfig:
         """The same with the cage as it is described now (a manager's grows with the hive)."""
         try:
             cage = tuple(json.loads(path.read_text())["cage"]["argv"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return self
         return replace(self, cage=cage)
