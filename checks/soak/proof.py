@@ -7,7 +7,6 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 
 from checks.soak.hive import AGENTS, Hive
 from checks.soak.ledger import Ledger
@@ -69,7 +68,9 @@ def prompts(hive: Hive) -> Iterator[str]:
                 yield f"message {number} of {sender} was in no prompt of {agent}"
         for answers in directory.glob("*.answers"):
             run = answers.with_suffix("")
-            if '"id":2,"result"' in answers.read_text() and f"turn {agent} /state/soak/{run.name}" not in bodies:
+            told = answers.read_text()
+            accepted = '"id":2,"result"' in told and '"isError":true' not in told.split('"id":2,', 1)[1]
+            if accepted and f"turn {agent} /state/soak/{run.name}" not in bodies:
                 yield f"what {agent} sent in turn {run.name} was accepted and is not there"
 
 
@@ -92,6 +93,8 @@ def leftovers(hive: Hive) -> Iterator[str]:
         for path in (*hive.state.rglob(pattern), *hive.runtime.rglob(pattern)):
             if path.name not in ("core.lock", "harness.lock") and "config/.git" not in str(path):  # its manager's
                 yield f"{path.relative_to(hive.root)} is left over"
+    for path in (*(hive.root / "tmp").iterdir(), *(hive.state / "scratch").iterdir()):
+        yield f"{path.relative_to(hive.root)} is left over"
     for path in hive.runtime.rglob("*.sock"):
         yield f"{path.relative_to(hive.root)} is left over"
 
@@ -100,8 +103,3 @@ def turns(hive: Hive) -> Iterator[str]:
     """At most one turn of each agent is without an end: the last, if it did not survive."""
     for agent, count in hive.query("SELECT agent, count(*) FROM turns WHERE ended_at IS NULL GROUP BY agent"):
         yield f"{count} turns of {agent} never ended"
-
-
-def count_temporary(root: Path) -> int:
-    """What killed cores left in their temporary directory."""
-    return sum(1 for _ in (root / "tmp").iterdir())

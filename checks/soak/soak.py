@@ -145,6 +145,5 @@ def measured(hive: Hive, ledger: Ledger) -> dict[str, int]:
         "turns lost": count("SELECT count(*) FROM turns WHERE outcome = 'lost'"),
         "generations": count("SELECT count(*) FROM generations"),
         "audit entries": count("SELECT count(*) FROM audit"),
-        "temporary left": proof.count_temporary(hive.root),
         **{f"proposals {state}": number for state, number in states},
     }

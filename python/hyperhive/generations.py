@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import shutil
 import sqlite3
 import tempfile
 import tomllib
@@ -20,6 +21,7 @@ from hyperhive.flakes.applied import HiveFile
 from hyperhive.flakes.evaluate import Evaluator
 from hyperhive.flakes.repository import AppliedRepository
 from hyperhive.heartbeats import Heartbeats, NoHeartbeat
+from hyperhive.orphans import end_orphans
 from hyperhive.settings import Role, Settings, validate
 from hyperhive.sources import Sources
 from hyperhive.store import agents, audit
@@ -50,6 +52,7 @@ class Generations:
         defaults: dict[str, dict[str, object]],
     ) -> None:
         self._state_dir = state_dir
+        self._scratch = state_dir / "scratch"
         self._configs = configs
         self._database = database
         self._backend = backend
@@ -57,6 +60,15 @@ class Generations:
         self._heartbeats = heartbeats
         self._health = health
         self._defaults = defaults
+
+    def recover(self) -> None:
+        """Clear away what a killed core was evaluating: its sandboxes and its files. Raises Unavailable."""
+        end_orphans(self._state_dir)
+        try:
+            shutil.rmtree(self._scratch, ignore_errors=True)
+            self._scratch.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise Unavailable(f"{self._scratch} cannot be made: {error.strerror}") from error
 
     def repository(self, agent: str) -> AppliedRepository:
         """The agent's applied flake, owned by the host."""
@@ -88,7 +100,7 @@ class Generations:
     @asynccontextmanager
     async def _checked_out(self, hive: HiveFile, commit: str) -> AsyncIterator[Path]:
         """A directory with the applied flake of that commit."""
-        with tempfile.TemporaryDirectory(prefix=f"hyperhive-{hive.name}-") as directory:
+        with tempfile.TemporaryDirectory(prefix=f"{hive.name}-", dir=self._scratch) as directory:
             await self.repository(hive.name).checkout(commit, hive, Path(directory))
             yield Path(directory)
 

@@ -58,6 +58,7 @@ class Hive:
 
     async def load(self, declared: tuple[DeclaredAgent, ...]) -> None:
         """Start what should run, and create what the configuration names and the hive has not yet."""
+        self._generations.recover()
         for agent in await self._agents():
             await self._generations.repository(agent.name).recover()
             await self._sockets.open(agent.name)

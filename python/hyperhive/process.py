@@ -106,6 +106,9 @@ async def run(
     finally:  # its pid stays its own until it is waited for, so this cannot hit another group
         _kill_group(process.pid)
         process.wait()
+        for pipe in (process.stdout, process.stderr):
+            assert pipe
+            pipe.close()
     result = Result(tuple(argv), process.returncode, out, err)
     if check and result.returncode != 0:
         raise ProcessFailed(result)
@@ -168,41 +171,43 @@ async def _output(
 
 
 async def _read(pipe: IO[bytes], limit: int, pid: int, seen: Callable[[bytes], object] | None = None) -> bytes:
-    import asyncio  # noqa: PLC0415
-
-    reader = asyncio.StreamReader()
-    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), pipe
-    )
     chunks: list[bytes] = []
     size = 0
-    try:
-        while chunk := await reader.read(65536):
-            size += len(chunk)
-            if size > limit:
-                _kill_group(pid)
-                break
-            chunks.append(chunk)
-            if seen is not None:
-                seen(chunk)
-    finally:
-        transport.close()
+    descriptor = pipe.fileno()
+    while True:
+        await _readable(descriptor)
+        chunk = os.read(descriptor, 65536)
+        size += len(chunk)
+        if size > limit:
+            _kill_group(pid)
+            break
+        if not chunk:
+            break
+        chunks.append(chunk)
+        if seen is not None:
+            seen(chunk)
     return b"".join(chunks)
 
 
 async def _ended(pid: int) -> None:
     """Wait until a child has ended, without reaping it."""
+    descriptor = os.pidfd_open(pid)
+    try:
+        await _readable(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+async def _readable(descriptor: int) -> None:
     import asyncio  # noqa: PLC0415
 
     loop = asyncio.get_running_loop()
-    descriptor = os.pidfd_open(pid)
-    ended: asyncio.Future[None] = loop.create_future()
-    loop.add_reader(descriptor, _resolve, ended)
+    ready: asyncio.Future[None] = loop.create_future()
+    loop.add_reader(descriptor, _resolve, ready)
     try:
-        await ended
+        await ready
     finally:
         loop.remove_reader(descriptor)
-        os.close(descriptor)
 
 
 def _resolve(future: asyncio.Future[None]) -> None:

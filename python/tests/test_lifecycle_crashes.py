@@ -52,6 +52,18 @@ def test_what_a_killed_creation_left_is_cleared_by_the_next(tmp_path: Path) -> N
     assert [path.name for path in (tmp_path / "worker").iterdir()] == ["config"]
 
 
+def test_what_a_killed_evaluation_left_is_cleared_by_the_next_core(tmp_path: Path) -> None:
+    async def first(made: Hive) -> None:
+        scratch = made.core.config.state_dir / "scratch/worker-left"
+        scratch.mkdir()
+        (scratch / "flake.nix").write_text("{ }")
+
+    async def second(made: Hive) -> None:
+        assert list((made.core.config.state_dir / "scratch").iterdir()) == []
+
+    play(tmp_path, first, second)
+
+
 def test_an_override_that_the_agent_never_ran_with_is_not_kept(tmp_path: Path) -> None:
     """A core that was killed while it built left the override without the generation."""
 

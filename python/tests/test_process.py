@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import time
 from pathlib import Path
@@ -99,3 +100,23 @@ def test_cancelling_kills(tmp_path: Path) -> None:
 def test_the_environment_is_only_what_is_given() -> None:
     assert sh("env", env={"PATH": os.environ["PATH"], "X": "1"}).text.count("X=1") == 1
     assert "HOME=" not in sh("env", env={"PATH": os.environ["PATH"]}).text
+
+
+@pytest.mark.filterwarnings("error")
+def test_cancelled_before_it_is_read_leaves_no_pipe_open() -> None:
+    async def cancelled() -> None:
+        task = asyncio.create_task(run(["sleep", "60"], timeout=60))
+        await asyncio.sleep(0)  # it has been started, and nothing reads it yet
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    before = open_files()
+    asyncio.run(cancelled())
+    gc.collect()
+    assert open_files() == before
+
+
+def open_files() -> int:
+    """How many descriptors this process has."""
+    return len(list(Path("/proc/self/fd").iterdir()))

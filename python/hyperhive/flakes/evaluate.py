@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from hyperhive.sources import Sources, checked
 
 MAX_OUTPUT = 1024 * 1024
 _KILLED_BY_CPU_LIMIT = frozenset({128 + 9, 128 + 24})
-_USERS = "nix:x:1000:1000:nix:/tmp:/bin/sh\n"  # nix 2.8 must find the name of its user
+_USERS = Path(__file__).with_name("passwd")  # nix 2.8 must find the name of its user
 _FLAKE = Path("/etc/hyperhive/flake")
 _TOO_LONG = "the evaluation took more than {}; look for an endless loop"
 
@@ -69,22 +68,19 @@ class Evaluator:
 
         Raises Rejected with one line that says why not, Unavailable if the sandbox cannot be made.
         """
-        with tempfile.TemporaryDirectory(prefix="hyperhive-evaluate-") as scratch:
-            sandbox = self._sandbox(directory, Path(scratch, "passwd"))
-            argv = sandbox.command(self.nix, *_NIX, "path:/applied#evaluated")
-            try:
-                result = await run(argv, timeout=self.timeout, check=False, max_output=MAX_OUTPUT)
-            except ProcessTimeout as error:
-                raise Rejected(f"agent.nix: {_TOO_LONG.format(f'{self.timeout:g} s')}") from error
+        argv = self._sandbox(directory).command(self.nix, *_NIX, "path:/applied#evaluated")
+        try:
+            result = await run(argv, timeout=self.timeout, check=False, max_output=MAX_OUTPUT)
+        except ProcessTimeout as error:
+            raise Rejected(f"agent.nix: {_TOO_LONG.format(f'{self.timeout:g} s')}") from error
         return self._evaluated(result)
 
-    def _sandbox(self, candidate: Path, passwd: Path) -> Sandbox:
-        passwd.write_text(_USERS)
+    def _sandbox(self, candidate: Path) -> Sandbox:
         modules = self.flake / "modules"
         return Sandbox(
             limits=Limits(memory=self.memory, cpu=self.cpu),
             binds={
-                "/etc/passwd": passwd,
+                "/etc/passwd": _USERS,
                 f"{_FLAKE}/flake.nix": modules / "lib/host-flake/flake.nix",
                 f"{_FLAKE}/modules": modules,
                 f"{_FLAKE}/nixpkgs-lib": self.lib,

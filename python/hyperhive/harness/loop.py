@@ -18,11 +18,11 @@ from hyperhive import process
 from hyperhive.errors import BadInput, Conflict, HyperhiveError, Unavailable
 from hyperhive.harness.client import HarnessClient
 from hyperhive.harness.config import HarnessConfig
-from hyperhive.harness.orphans import end_orphans
 from hyperhive.harness.outcome import Events, Outcome, Verdict
 from hyperhive.harness.prompt import mail_prompt, notes_prompt
 from hyperhive.harness.session import Session, SessionFile
 from hyperhive.harness.turn import TurnHooks, in_cage, run_turn
+from hyperhive.orphans import end_orphans
 
 HEARTBEAT = 10.0
 LEASE_MARGIN = 900.0

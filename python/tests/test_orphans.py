@@ -1,4 +1,4 @@
-"""hyperhive.harness.orphans: real sandboxes whose bubblewrap was killed."""
+"""hyperhive.orphans: real sandboxes whose bubblewrap was killed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from harness_rig import LACKING, SKIP_REASON, config
 from test_harness_turn import alive, until_begun, until_dead
 
-from hyperhive.harness.orphans import end_orphans
+from hyperhive.orphans import end_orphans
 
 pytestmark = pytest.mark.skipif(LACKING is not None, reason=SKIP_REASON)
 
