@@ -118,8 +118,9 @@ class _Mail:
     database: Database
     hub: Hub
     activities: Activities
+    pause: Any
 
-    async def heartbeat(self, agent: str, generation: int, state: str, pid: int) -> None:
+    async def heartbeat(self, agent: str, generation: int, state: str, pid: int, trouble: str | None) -> None:
         """Nobody waits for it here."""
 
 
@@ -133,6 +134,7 @@ async def _serve(root: Path) -> None:
     from hyperhive.broker import Broker, BrokerLimits  # noqa: PLC0415
     from hyperhive.core import collect_garbage_rarely  # noqa: PLC0415
     from hyperhive.gateway.model import create_model_app  # noqa: PLC0415
+    from hyperhive.gateway.pause import Pause  # noqa: PLC0415
     from hyperhive.gateway.upstream import ModelApi  # noqa: PLC0415
     from hyperhive.hub import Hub  # noqa: PLC0415
     from hyperhive.store.database import Database  # noqa: PLC0415
@@ -142,9 +144,10 @@ async def _serve(root: Path) -> None:
 
     collect_garbage_rarely()
     database, hub = await Database.open(root / "hive.db"), Hub()
-    mail = _Mail(Broker(database, hub, BrokerLimits(edge_burst=10**9)), database, hub, Activities(hub))
+    pause = Pause(lambda _: asyncio.sleep(0))
+    mail = _Mail(Broker(database, hub, BrokerLimits(edge_burst=10**9)), database, hub, Activities(hub), pause)
     harness = create_harness_app(mail)
-    model = create_model_app(ModelApi("http://127.0.0.1:9", key=lambda: None), record)
+    model = create_model_app(ModelApi("http://127.0.0.1:9", key=lambda: None), record, pause)
     servers, mcp = Servers(), mcp_listener(HiveTools(mail.broker, None))  # type: ignore[arg-type]  # nobody calls it
     await database.write(_create_agents)
     for name in map(_agent, range(AGENTS)):

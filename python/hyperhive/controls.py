@@ -7,10 +7,12 @@ control connection, on which requests go out, or the answer to one of them, whic
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import logging
 import secrets
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -31,8 +33,9 @@ ANSWER_TIME = 15.0
 """Seconds until a harness has called back, or has done with the notes."""
 MAX_NOTES = 1024 * 1024
 """Bytes of notes that are shown; an agent may write more into its file than it ever gets to read."""
-CHANGED = 9
-"""The exit code of harness/notes.sh when the notes are not of the version that is to be replaced."""
+CONNECT_TIME = 5.0
+CHANGED, FULL = 9, 8
+"""Exit codes of harness/notes.sh: the notes are not of the version that is to be replaced; they would be too long."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +48,14 @@ class Line:
 
 @dataclass(frozen=True)
 class Notes:
-    """An agent's notes. `version` is of the whole file, SHA-256."""
+    """An agent's notes. `version` is of the whole file, SHA-256; `modified` when it was changed (epoch seconds)."""
 
     text: str
     bytes: int
     max_bytes: int
     enabled: bool
     version: str
+    modified: float | None
 
     def view(self) -> dict[str, Any]:
         """The JSON object that the sockets show."""
@@ -74,6 +78,7 @@ class Controls:
         self._database = database
         self._harnesses: dict[str, asyncio.StreamWriter] = {}
         self._answers: dict[str, _Answer] = {}
+        self._arrival = asyncio.Event()  # of the next harness
         self.listener = StreamListener(self._serve, limit=BUFFER, most=MAX_CONNECTIONS, too_many=b"")
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, agent: str) -> None:
@@ -94,6 +99,8 @@ class Controls:
     async def _hold(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, agent: str) -> None:
         """Keep the control connection until the harness ends it; the newest one counts."""
         self._harnesses[agent] = writer
+        self._arrival.set()
+        self._arrival = asyncio.Event()
         try:
             while await reader.read(1024):
                 pass
@@ -127,11 +134,11 @@ class Controls:
     async def read_notes(self, agent: str, settings: NotesSettings) -> Notes:
         """The agent's notes.md. Raises Conflict (it does not run), BadInput (it is no plain file)."""
         async with self.ask(agent, "notes.read", limit=MAX_NOTES + 1) as line:
-            data = await _result(line)
+            data, modified = await _result(line)
         if len(data) > MAX_NOTES:
             raise TooLarge(f"{agent}'s notes are larger than {MAX_NOTES} bytes; let it shorten them")
         text = data.decode(errors="replace")
-        return Notes(text, len(data), settings.maxBytes, settings.enable, hashlib.sha256(data).hexdigest())
+        return Notes(text, len(data), settings.maxBytes, settings.enable, hashlib.sha256(data).hexdigest(), modified)
 
     async def write_notes(self, agent: str, settings: NotesSettings, text: str, version: str, actor: str) -> Notes:
         """Replace the notes if they are still of that version. Raises Conflict if not, TooLarge."""
@@ -146,9 +153,48 @@ class Controls:
         await self._database.write(lambda c: audit.append(c, actor, "notes.written", f"agent/{agent}", bytes=len(data)))
         return await self.read_notes(agent, settings)
 
+    async def append_notes(self, agent: str, settings: NotesSettings, text: str, turn: int | None) -> int:
+        """Append an entry with date and turn; returns the notes' size in bytes.
 
-async def _result(line: Line) -> bytes:
-    """What the harness answers: a line that says how it went, then the rest. Raises Conflict, BadInput."""
+        Raises BadInput (no text), Conflict (they would be over notes.maxBytes), Unavailable.
+        """
+        data = _entry(text, turn)
+        await self._connected(agent)
+        async with self.ask(agent, "notes.append", size=len(data), most=settings.maxBytes) as line:
+            async with asyncio.timeout(ANSWER_TIME):
+                line.writer.write(data)
+                await line.writer.drain()
+            size, _ = await _result(line)
+        try:
+            return int(size)
+        except ValueError as broken:
+            raise Unavailable(f"{agent}'s harness does not say how large its notes are") from broken
+
+    async def _connected(self, agent: str) -> None:
+        """Wait a moment for a harness that has lost its core: an agent in a turn has one."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CONNECT_TIME):
+                while agent not in self._harnesses:
+                    await self._arrival.wait()
+
+
+def _entry(text: str, turn: int | None) -> bytes:
+    """A note with its date and turn, further lines as they are. Raises BadInput."""
+    when = time.strftime("%Y-%m-%d %H:%M") + ("" if turn is None else f" (turn {turn})")
+    lines = text.strip().splitlines()
+    if not lines or "\0" in text:
+        raise BadInput("a note must have text, and no NUL characters")
+    try:
+        return ("\n".join([f"- {when} {lines[0]}", *lines[1:]]) + "\n").encode()
+    except UnicodeEncodeError as error:
+        raise BadInput("a note must be text that can be stored as UTF-8") from error
+
+
+async def _result(line: Line) -> tuple[bytes, float | None]:
+    """What the harness answers: a line that says how it went and when the notes were changed, then the rest.
+
+    Raises Conflict, BadInput.
+    """
     async with asyncio.timeout(ANSWER_TIME):
         try:
             first = await line.reader.readline()
@@ -159,11 +205,14 @@ async def _result(line: Line) -> bytes:
             rest += await line.reader.read(65536)
     try:
         said = json.loads(first)
-        code, error = int(said["exit"]), str(said["error"])
+        code, error, modified = int(said["exit"]), str(said["error"]), said.get("modified")
+        modified = None if modified is None else float(modified)
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as broken:
         raise ConnectionError("the harness answers nonsense") from broken
     if code == CHANGED:
         raise Conflict("the notes changed meanwhile; look at them again")
+    if code == FULL:
+        raise Conflict(error[:300])
     if code != 0:
         raise BadInput(f"the notes: {error[:300] or f'exit {code}'}")
-    return rest
+    return rest, modified

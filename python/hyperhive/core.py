@@ -33,6 +33,7 @@ from hyperhive.facade import ManagerFacade
 from hyperhive.flakes.build import default_builder
 from hyperhive.flakes.evaluate import Evaluator, default_evaluator
 from hyperhive.gateway.model import create_model_app
+from hyperhive.gateway.pause import Pause
 from hyperhive.gateway.upstream import ModelApi
 from hyperhive.generations import Generations
 from hyperhive.heartbeats import Heartbeats
@@ -68,7 +69,9 @@ class Core:
         self.activities = Activities(self.hub)
         self.operators = Operators.named(config.operators)
         self._servers = Servers()
-        self._models = create_model_app(ModelApi(config.model_url, key=self._model_key), self._count_tokens)
+        self.pause = Pause(lambda text: self.broker.tell("operator", text))
+        api = ModelApi(config.model_url, key=self._model_key)
+        self._models = create_model_app(api, self._count_tokens, self.pause)
         evaluator = default_evaluator()
         backend = self._backend(evaluator)
         generations = Generations(
@@ -107,7 +110,7 @@ class Core:
         self.terminals = Terminals(database, self.controls, idle=config.dashboard.terminal_idle)
         self.logins = Logins(database)
         self._port: int | None = None
-        facade = ManagerFacade(self.hive, self.proposals, config.state_dir)
+        facade = ManagerFacade(self.hive, self.proposals, self.controls, database)
         self._mcp = mcp_listener(HiveTools(self.broker, facade))
         self._hooks = hook_listener(self.permissions)
 
@@ -216,12 +219,13 @@ class Core:
         await self._hooks.close(directory / "policy.sock")
         await self.controls.listener.close(directory / "control.sock")
 
-    async def heartbeat(self, agent: str, generation: int, state: str, pid: int) -> None:
+    async def heartbeat(self, agent: str, generation: int, state: str, pid: int, trouble: str | None) -> None:
         """A harness says that it lives (api.harness.HarnessCore)."""
         before = self.heartbeats.last(agent)
-        self.heartbeats.beat(agent, generation, state)
-        if before is None or before.activity != state:
-            self.hub.publish("agent", {"name": agent, "event": state, "generation": generation})
+        self.heartbeats.beat(agent, generation, state, trouble)
+        if before is None or (before.activity, before.trouble) != (state, trouble):
+            told = {"name": agent, "event": state, "generation": generation, "trouble": trouble}
+            self.hub.publish("agent", told)
 
     async def status(self) -> dict[str, Any]:
         """The hive at a glance."""
@@ -237,6 +241,7 @@ class Core:
             "proposals_waiting": len(waiting),
             "inbox_unread": len(await self.broker.inbox(all_=False, limit=1000)),
             "dead_letters": len(await self.broker.dead_letters()),
+            "paused": self.pause.view(),
         }
 
     async def _crashed(self, crash: Crash) -> None:

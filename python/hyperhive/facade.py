@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from hyperhive.errors import Conflict
+from hyperhive.controls import Controls
+from hyperhive.errors import Conflict, HyperhiveError
 from hyperhive.lifecycle import Hive
 from hyperhive.proposals import Proposals
 from hyperhive.settings import Role, Settings
+from hyperhive.store import turns
+from hyperhive.store.database import Database
 
 LISTED = 20
 
@@ -16,10 +18,11 @@ LISTED = 20
 class ManagerFacade:
     """hyperhive.api.mcp_tools.HiveFacade on the real hive. No method of it can approve anything."""
 
-    def __init__(self, hive: Hive, proposals: Proposals, state_dir: Path) -> None:
+    def __init__(self, hive: Hive, proposals: Proposals, controls: Controls, database: Database) -> None:
         self._hive = hive
         self._proposals = proposals
-        self._state_dir = state_dir
+        self._controls = controls
+        self._database = database
 
     async def role(self, agent: str) -> Role:
         """The applied role. Raises NotFound."""
@@ -29,9 +32,18 @@ class ManagerFacade:
         """The applied settings. Raises NotFound."""
         return await self._hive.settings(agent)
 
-    def state_dir(self, agent: str) -> Path:
-        """The agent's durable home on the host."""
-        return self._state_dir / "agents" / agent / "state"
+    async def append_note(self, agent: str, text: str) -> int:
+        """Append to the agent's notes; returns their size in bytes. Raises BadInput, Conflict, Unavailable."""
+        settings = await self.settings(agent)
+        turn = await self._database.read(lambda c: turns.running(c, agent))
+        return await self._controls.append_notes(agent, settings.notes, text, turn)
+
+    async def notes_size(self, agent: str) -> int | None:
+        """Bytes of the agent's notes; None if its harness cannot say now."""
+        try:
+            return (await self._controls.read_notes(agent, (await self.settings(agent)).notes)).bytes
+        except HyperhiveError:
+            return None
 
     async def list_agents(self) -> list[dict[str, Any]]:
         """Every agent at a glance."""

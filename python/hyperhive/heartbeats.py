@@ -18,11 +18,14 @@ class NoHeartbeat(HyperhiveError):
 
 @dataclass(frozen=True)
 class Heartbeat:
-    """The last word of one harness: which generation it runs and what it does (`idle` or `turn`)."""
+    """The last word of one harness: which generation it runs, what it does (`idle`, `turn`, `compacting`, `waiting`)
+    and what keeps it from working, if anything does.
+    """
 
     generation: int
     activity: str
     at: float
+    trouble: str | None = None
 
 
 class Heartbeats:
@@ -32,9 +35,9 @@ class Heartbeats:
         self._last: dict[str, Heartbeat] = {}
         self._waiting: dict[str, tuple[int, asyncio.Future[None]]] = {}
 
-    def beat(self, agent: str, generation: int, activity: str) -> None:
+    def beat(self, agent: str, generation: int, activity: str, trouble: str | None = None) -> None:
         """Record a heartbeat."""
-        self._last[agent] = Heartbeat(generation, activity, time.time())
+        self._last[agent] = Heartbeat(generation, activity, time.time(), trouble)
         wanted = self._waiting.get(agent)
         if wanted and wanted[0] == generation and not wanted[1].done():
             wanted[1].set_result(None)

@@ -274,6 +274,7 @@ class Hive:
             "unread": messages.pending(connection, agent.name),
             "last_turn": turn.view() if turn else None,
             "activity": beat.activity if beat else None,
+            "trouble": beat.trouble if beat else None,
             "doing": self._activities.of(agent.name),
         }
 

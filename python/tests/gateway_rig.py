@@ -16,6 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from hyperhive.gateway.model import ModelGateway, create_model_app
+from hyperhive.gateway.pause import Pause
 from hyperhive.gateway.upstream import ModelApi
 
 KEY = "sk-ant-operators-own-key"
@@ -113,6 +114,8 @@ class Rig:
     upstream: Upstream
     client: httpx.AsyncClient
     socket: Path
+    pause: Pause
+    told: list[dict[str, str]]
     records: list[tuple[str, str, int, int]]
     recorded: asyncio.Event
 
@@ -169,12 +172,18 @@ async def rig(
         recorded.set()
 
     path = tmp_path / "model.sock"
-    gateway = create_model_app(ModelApi(upstream.url, key, bearer), record)
+    told: list[dict[str, str]] = []
+
+    async def tell(text: str) -> None:
+        told.append(json.loads(text))
+
+    pause = Pause(tell)
+    gateway = create_model_app(ModelApi(upstream.url, key, bearer), record, pause)
     transport = httpx.AsyncHTTPTransport(uds=str(path))
     async with (
         serve_gateway(gateway, path),
         httpx.AsyncClient(transport=transport, base_url="http://hive", timeout=20) as client,
     ):
-        yield Rig(upstream, client, path, records, recorded)
+        yield Rig(upstream, client, path, pause, told, records, recorded)
     server.close()
     await server.wait_closed()

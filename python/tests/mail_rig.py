@@ -16,6 +16,7 @@ from hyperhive.activity import Activities
 from hyperhive.api.harness import create_harness_app
 from hyperhive.api.server import Servers
 from hyperhive.broker import Broker, BrokerLimits
+from hyperhive.gateway.pause import Pause
 from hyperhive.hub import Hub
 from hyperhive.settings import Role
 from hyperhive.store import agents
@@ -41,7 +42,12 @@ class Mail:
     broker: Broker
     beats: list[tuple[str, int, str, int]] = field(default_factory=list)
 
-    async def heartbeat(self, agent: str, generation: int, state: str, pid: int) -> None:
+    @property
+    def pause(self) -> Pause:
+        """Nothing pauses this hive."""
+        return Pause(lambda text: self.broker.tell("operator", text))
+
+    async def heartbeat(self, agent: str, generation: int, state: str, pid: int, trouble: str | None) -> None:
         """Remember it."""
         self.beats.append((agent, generation, state, pid))
 

@@ -14,7 +14,7 @@ from typing import Any, Self
 from hyperhive.api.mcp import mcp_listener
 from hyperhive.api.mcp_tools import HiveTools, Waiting
 from hyperhive.api.streams import StreamListener
-from hyperhive.errors import NotFound
+from hyperhive.errors import Conflict, NotFound
 from hyperhive.settings import AllowDeny, Git, Network, Notes, Role, Session, Settings
 from hyperhive.store.messages import Question
 
@@ -104,8 +104,17 @@ class Hive:
             raise NotFound(f"there is no agent {agent!r}")
         return self.agents[agent]
 
-    def state_dir(self, agent: str) -> Path:
-        return self.directory / agent
+    async def append_note(self, agent: str, text: str) -> int:
+        file = self.directory / f"{agent}.md"
+        if len(text) >= self.agents[agent].notes.maxBytes:
+            raise Conflict("make the file shorter first")
+        with file.open("a") as notes:
+            notes.write(text)
+        return file.stat().st_size
+
+    async def notes_size(self, agent: str) -> int | None:
+        file = self.directory / f"{agent}.md"
+        return file.stat().st_size if file.exists() else 0
 
     async def list_agents(self) -> list[dict[str, Any]]:
         return [{"name": name} for name in self.agents]
@@ -224,7 +233,6 @@ async def rig(directory: Path, *, deadline: float = 20) -> AsyncIterator[Rig]:
     listener = mcp_listener(tools)
     made = Rig(hive, letters, tools, listener, directory)
     for agent in hive.agents:
-        hive.state_dir(agent).mkdir()
         await listener.listen(made.path(agent), agent)
     try:
         async with asyncio.timeout(deadline):

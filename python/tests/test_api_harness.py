@@ -86,7 +86,13 @@ def test_no_agent_receives_or_acknowledges_anothers_mail(tmp_path: Path) -> None
         ("recv", {"lease": 0}, 400, "bad_input", "lease must be a number from 1 to 86400"),
         ("ack", {}, 400, "bad_input", "ids must be a list"),
         ("ack", {"ids": ["1"]}, 400, "bad_input", "ids must be a whole number"),
-        ("heartbeat", {"generation": 1, "state": "asleep", "pid": 1}, 400, "bad_input", "state must be idle or turn"),
+        (
+            "heartbeat",
+            {"generation": 1, "state": "asleep", "pid": 1},
+            400,
+            "bad_input",
+            "state must be one of idle",
+        ),
         ("heartbeat", {"generation": "1", "state": "idle", "pid": 1}, 400, "bad_input", "generation must be"),
         ("turns", {**TURN, "session_id": None}, 400, "bad_input", "session_id is missing"),
         ("turns", {**TURN, "model": "\udc00"}, 400, "bad_input", "model is not valid Unicode"),
@@ -217,7 +223,7 @@ def test_a_heartbeat_reaches_the_core_under_the_sockets_name(tmp_path: Path) -> 
     async def run() -> None:
         async with sockets(tmp_path) as (mail, directory):
             beat = {"generation": 4, "state": "turn", "pid": 77, "agent": "alice"}
-            assert (await post(directory / "bob.sock", "/v1/heartbeat", beat)).json == {}
+            assert (await post(directory / "bob.sock", "/v1/heartbeat", beat)).json == {"paused": 0}
             assert mail.beats == [("bob", 4, "turn", 77)]
 
     asyncio.run(run())

@@ -26,8 +26,6 @@ class Setting:
         self.hive = Hive(directory)
         self.letters = Letters()
         self.tools = HiveTools(self.letters, self.hive)
-        for agent in self.hive.agents:
-            self.hive.state_dir(agent).mkdir()
         self.hive.hold.set()
 
     def well(self, agent: str, tool: str, /, **arguments: object) -> Any:
@@ -102,7 +100,7 @@ def test_a_question_is_a_message_of_its_own_kind_with_its_options(hive: Setting)
 
 def test_notes_grow_until_their_bound(hive: Setting) -> None:
     kept = hive.well("worker", "notes_append", text="two cores")
-    assert kept == {"bytes": len((hive.hive.state_dir("worker") / "notes.md").read_bytes()), "maxBytes": 1024}
+    assert kept == {"bytes": len((hive.hive.directory / "worker.md").read_bytes()), "maxBytes": 1024}
     assert "make the file shorter first" in hive.badly("worker", "notes_append", text="x" * 1024)
     assert hive.well("worker", "whoami")["notes"]["bytes"] == kept["bytes"]
 
@@ -110,7 +108,7 @@ def test_notes_grow_until_their_bound(hive: Setting) -> None:
 def test_notes_that_are_switched_off_are_not_written(hive: Setting) -> None:
     hive.hive.agents["worker"] = replace(settings("worker"), notes=Notes(False, 1024))
     assert "switched off" in hive.badly("worker", "notes_append", text="x")
-    assert not (hive.hive.state_dir("worker") / "notes.md").exists()
+    assert not (hive.hive.directory / "worker.md").exists()
 
 
 def test_an_agent_learns_who_it_is_and_what_it_may(hive: Setting) -> None:

@@ -15,6 +15,7 @@ from gateway_rig import KEY, MESSAGE, MESSAGES, Seen, Upstream, plain, rig, serv
 from hyperhive import process
 from hyperhive.errors import BadInput, Unavailable
 from hyperhive.gateway.model import create_model_app
+from hyperhive.gateway.pause import Pause
 from hyperhive.gateway.upstream import ModelApi
 
 
@@ -62,7 +63,7 @@ def test_a_path_before_v1_is_kept(tmp_path: Path) -> None:
     async def check() -> None:
         async with rig(plain, tmp_path) as hive:
             path = tmp_path / "second.sock"
-            gateway = create_model_app(ModelApi(hive.upstream.url + "/anthropic/"), nothing)
+            gateway = create_model_app(ModelApi(hive.upstream.url + "/anthropic/"), nothing, hive.pause)
             transport = httpx.AsyncHTTPTransport(uds=str(path))
             async with serve_gateway(gateway, path), httpx.AsyncClient(transport=transport) as client:
                 await client.post("http://hive" + MESSAGES, content=b"{}")
@@ -172,4 +173,4 @@ def test_https_is_spoken_and_its_certificate_is_checked(tmp_path: Path, monkeypa
 @pytest.mark.parametrize("url", ["ftp://x", "127.0.0.1:80", "http://", "https://user:pw@x", "http://x?y", "http://x:y"])
 def test_a_url_that_cannot_be_one_is_an_error_at_the_start(url: str) -> None:
     with pytest.raises(BadInput, match="the model API's URL"):
-        create_model_app(ModelApi(url), nothing)
+        create_model_app(ModelApi(url), nothing, Pause(lambda _: asyncio.sleep(0)))

@@ -55,11 +55,20 @@ def test_the_system_prompt_tells_of_the_notes_unless_they_are_switched_off() -> 
 
 
 def test_notes_are_cut_at_their_bound_with_a_mark(tmp_path: Path) -> None:
-    (tmp_path / "notes.md").write_text("n" * 3000)
+    (tmp_path / "notes.md").write_text("é" * 1000 + "middle" + "n" * 2000)
     notes = {"enable": True, "maxBytes": 1024}
     prompt = notes_prompt(sample(notes=notes), tmp_path)
-    assert prompt.count("n" * 1024) == 1 and "n" * 1025 not in prompt
-    assert "[cut here: the file is longer]" in prompt
+    assert (
+        (prompt.count("é"), prompt.count("n" * 512)) == (256, 1) and "n" * 513 not in prompt and "\ufffd" not in prompt
+    )
+    assert "[cut here: 2982 bytes are left out; read /state/notes.md, and make it shorter]" in prompt
+
+
+def test_mail_that_a_session_that_grew_too_long_had_begun_is_said_so(tmp_path: Path) -> None:
+    assert "grew too long" in notes_prompt(sample(), tmp_path, again=True)
+    (tmp_path / "notes.md").write_text("x")
+    prompt = notes_prompt(sample(), tmp_path, again=True)
+    assert prompt.index("x\n\n") < prompt.index("[the session before grew too long")
 
 
 def test_no_notes_or_switched_off_notes_are_no_words(tmp_path: Path) -> None:

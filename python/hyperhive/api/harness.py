@@ -27,12 +27,16 @@ from hyperhive.api.requests import (
 )
 from hyperhive.broker import Broker
 from hyperhive.errors import BadInput, NotFound
+from hyperhive.gateway.pause import Pause
 from hyperhive.hub import Hub
 from hyperhive.store import turns
 from hyperhive.store.database import Database
 from hyperhive.store.messages import Message
 from hyperhive.store.turns import TurnEvent
 
+_STATES = ("idle", "turn", "compacting", "waiting")
+_PURPOSES = ("mail", "compaction")
+MAX_TROUBLE = 500
 MAX_EVENT = 256 * 1024
 """Bytes of one event of a turn; a larger one is replaced by a note of its size."""
 MAX_NAME, MAX_DETAIL = 200, 10_000
@@ -60,7 +64,11 @@ class HarnessCore(Protocol):
     def activities(self) -> Activities:
         """What each agent does."""
 
-    async def heartbeat(self, agent: str, generation: int, state: str, pid: int) -> None:
+    @property
+    def pause(self) -> Pause:
+        """Whether the hive may ask the model."""
+
+    async def heartbeat(self, agent: str, generation: int, state: str, pid: int, trouble: str | None) -> None:
         """A harness says that it lives."""
 
 
@@ -136,8 +144,17 @@ async def _recv(call: _Call) -> Json:
     lease = number(body, "lease", 2100, minimum=1, maximum=86400)
     if body.get("restarted") is True:
         await broker.end_leases(call.agent)
-    found = await _unless_gone(call, broker.recv(call.agent, max_messages=most, wait=wait, lease=lease))
+    if left := call.core.pause.left():
+        found = await _unless_gone(call, _nothing(min(wait, left)))
+    else:
+        found = await _unless_gone(call, broker.recv(call.agent, max_messages=most, wait=wait, lease=lease))
     return {"messages": [message.view() for message in found]}
+
+
+async def _nothing(wait: float) -> list[Message]:
+    """While the hive is paused, mail waits where it is."""
+    await asyncio.sleep(wait)
+    return []
 
 
 async def _unless_gone(call: _Call, work: Coroutine[Any, Any, list[Message]]) -> list[Message]:
@@ -175,19 +192,31 @@ async def _ack(call: _Call) -> Json:
 async def _heartbeat(call: _Call) -> Json:
     body = call.json()
     state = text(body, "state")
-    if state not in ("idle", "turn"):
-        raise BadInput("state must be idle or turn")
-    await call.core.heartbeat(call.agent, integer(body, "generation"), state, integer(body, "pid"))
-    return {}
+    if state not in _STATES:
+        raise BadInput(f"state must be one of {', '.join(_STATES)}")
+    trouble = optional_text(body, "trouble")
+    generation, pid = integer(body, "generation"), integer(body, "pid")
+    await call.core.heartbeat(call.agent, generation, state, pid, trouble and trouble[:MAX_TROUBLE])
+    return {"paused": call.core.pause.left()}
 
 
 async def _begin_turn(call: _Call) -> Json:
     body = call.json()
     ids, session = integers(body, "message_ids"), text(body, "session_id", longest=MAX_NAME)
     model, generation = text(body, "model", longest=MAX_NAME), integer(body, "generation")
+    notes, purpose = optional_text(body, "notes"), optional_text(body, "purpose") or "mail"
+    if purpose not in _PURPOSES:
+        raise BadInput(f"purpose must be one of {', '.join(_PURPOSES)}")
     turn = await call.core.database.write(
         lambda c: turns.begin(
-            c, agent=call.agent, generation=generation, model=model, session_id=session, message_ids=ids
+            c,
+            agent=call.agent,
+            generation=generation,
+            model=model,
+            session_id=session,
+            message_ids=ids,
+            notes=notes and notes[:64],
+            purpose=purpose,
         )
     )
     call.core.hub.publish("turn", {"agent": call.agent, "turn": turn, "model": model, "outcome": None})
@@ -226,16 +255,30 @@ async def _end_turn(call: _Call, turn: int) -> Json:
     usage = body.get("usage")
     if usage is not None and not isinstance(usage, dict):
         raise BadInput("usage must be an object")
-    cost = number(body, "cost_usd", 0, minimum=0, maximum=1e6) if body.get("cost_usd") is not None else None
+    cost = _optional_number(body, "cost_usd", 1e6)
+    cpu, memory = _optional_number(body, "cpu_seconds", 1e9), optional_integer(body, "memory_peak", maximum=2**60)
 
     def store(connection: sqlite3.Connection) -> None:
         turns.get(connection, call.agent, turn)
-        turns.end(connection, turn, outcome=outcome, detail=detail, usage=usage, cost_usd=cost)
+        turns.end(
+            connection,
+            turn,
+            outcome=outcome,
+            detail=detail,
+            usage=usage,
+            cost_usd=cost,
+            cpu_seconds=cpu,
+            memory_peak=memory,
+        )
 
     await call.core.database.write(store)
     call.core.activities.ended(call.agent)
     call.core.hub.publish("turn", {"agent": call.agent, "turn": turn, "outcome": outcome, "detail": detail})
     return {}
+
+
+def _optional_number(body: Json, name: str, maximum: float) -> float | None:
+    return None if body.get(name) is None else number(body, name, 0, minimum=0, maximum=maximum)
 
 
 _PLAIN: dict[str, Handler] = {

@@ -5,18 +5,15 @@ A caller is known by its socket. What it may do is its applied role's, looked up
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 from jsonschema import ValidationError
 
-from hyperhive.api import mcp_notes
 from hyperhive.api.mcp_catalogue import TOOLS, Tool, instructions
 from hyperhive.errors import BadInput, Forbidden, HyperhiveError
 from hyperhive.settings import Role, Settings
@@ -61,7 +58,8 @@ class HiveFacade(Protocol):
 
     async def role(self, agent: str) -> Role: ...
     async def settings(self, agent: str) -> Settings: ...
-    def state_dir(self, agent: str) -> Path: ...
+    async def append_note(self, agent: str, text: str) -> int: ...
+    async def notes_size(self, agent: str) -> int | None: ...
     async def list_agents(self) -> list[dict[str, Any]]: ...
     async def agent_status(self, name: str) -> dict[str, Any]: ...
     async def request_apply(self, agent: str, commit: str, reason: str, requester: str) -> dict[str, Any]: ...
@@ -158,14 +156,12 @@ class HiveTools:
         notes = (await self._hive.settings(agent)).notes
         if not notes.enable:
             raise Forbidden("notes are switched off for you (notes.enable in your agent.nix)")
-        state = self._hive.state_dir(agent)
-        size = await asyncio.to_thread(mcp_notes.append, state, given["text"], notes.maxBytes)
-        return {"bytes": size, "maxBytes": notes.maxBytes}
+        return {"bytes": await self._hive.append_note(agent, given["text"]), "maxBytes": notes.maxBytes}
 
     async def _whoami(self, agent: str, given: Arguments) -> object:
         settings = (await self._hive.settings(agent)).to_json()
         kept = ("name", "role", "model", "tools", "bash", "network", "session", "git")
-        used = await asyncio.to_thread(mcp_notes.size, self._hive.state_dir(agent))
+        used = await self._hive.notes_size(agent)
         return {**{key: settings[key] for key in kept}, "notes": {**settings["notes"], "bytes": used}}
 
     async def _list_agents(self, agent: str, given: Arguments) -> object:

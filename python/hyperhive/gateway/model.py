@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import httpx
 from starlette.types import Receive, Scope, Send
 
+from hyperhive.gateway.pause import CREDIT_TIME, Pause, out_of_credit, refusal, resets_at
 from hyperhive.gateway.upstream import ModelApi, Refusal, credentials, open_client, unreachable
 from hyperhive.gateway.usage import Meter
 
@@ -46,8 +48,9 @@ class _ClientGone(Exception):
 class ModelGateway:
     """The ASGI app; one serves every agent's model.sock. `aclose` when the core stops."""
 
-    def __init__(self, api: ModelApi, record: Record) -> None:
+    def __init__(self, api: ModelApi, record: Record, pause: Pause) -> None:
         self._api = api
+        self._pause = pause
         self._record = record
         self._client = open_client(api)
         self._in_flight: Counter[str] = Counter()
@@ -89,6 +92,7 @@ class ModelGateway:
     async def _exchange(self, scope: Scope, body: _Body, send: Send, meter: Meter) -> None:
         try:
             path = _path(scope)
+            self._pause.check()
             headers = _request_headers(scope) + credentials(self._api)
             request = self._client.build_request("POST", path, headers=headers, content=body.chunks())
             answer = await self._client.send(request, stream=True)
@@ -104,10 +108,15 @@ class ModelGateway:
     async def _pass_on(self, answer: httpx.Response, send: Send, meter: Meter) -> None:
         if answer.headers.get("content-encoding", "identity") not in ("identity", "gzip", "deflate"):
             raise Refusal(502, "api_error", "the model API answered in an encoding that was not asked for")
+        if (reset := resets_at(answer.status_code, answer.headers)) is not None:
+            await self._pause.begin(reset, "the model API's")
+            raise refusal(reset, "the model API's")
         headers = _answer_headers(answer)
         if not answer.headers.get("content-type", "").startswith("text/event-stream"):
             content = await _whole(answer)
             meter.whole(content)
+            if out_of_credit(answer.status_code, content):
+                await self._pause.begin(time.time() + CREDIT_TIME, "the key's credit balance is too low")
             await _answer(send, answer.status_code, headers, content)
             return
         await send({"type": "http.response.start", "status": answer.status_code, "headers": headers})
@@ -129,12 +138,13 @@ class ModelGateway:
             _log.exception("%s: the use of %s could not be recorded", agent, meter.model)
 
 
-def create_model_app(api: ModelApi, record: Record) -> ModelGateway:
+def create_model_app(api: ModelApi, record: Record, pause: Pause) -> ModelGateway:
     """The model endpoint for `api`; its `record` is told once of each request that used tokens.
 
-    An aborted request counts as far as it came. Raises BadInput when the URL cannot be one.
+    An aborted request counts as far as it came; a usage limit begins a pause. Raises BadInput when the URL cannot be
+    one.
     """
-    return ModelGateway(api, record)
+    return ModelGateway(api, record, pause)
 
 
 class _Body:

@@ -51,6 +51,16 @@ def command(claude: str, settings: Settings, session: Session) -> list[str]:
     return [*argv, "--allowedTools", *allowed(settings)]
 
 
+def compaction_command(claude: str, settings: Settings, session: str) -> list[str]:
+    """The argv of the session that turns a transcript into notes: one answer, no tool, nothing stored."""
+    argv = [claude, "-p", "--output-format", "stream-json", "--verbose", "--model", settings.model]
+    if settings.fallbackModel:
+        argv += ["--fallback-model", settings.fallbackModel]
+    argv += ["--session-id", session, "--no-session-persistence", "--tools", "", "--permission-mode", "dontAsk"]
+    argv += ["--setting-sources", "", "--strict-mcp-config", "--max-turns", "1"]
+    return [*argv, "--system-prompt", f"You keep the notes of {settings.name}, an agent whose memory they are."]
+
+
 def tools(settings: Settings) -> list[str]:
     """The built-in tools that exist for the agent. Bash is one of them if any command is allowed."""
     named = [tool for tool in settings.tools.allow if tool not in settings.tools.deny and tool != "Bash"]

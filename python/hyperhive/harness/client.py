@@ -50,23 +50,29 @@ class HarnessClient:
         """Send mail as this agent."""
         return int(self._post("/v1/send", {"to": to, "body": body, "reply_to": reply_to})["id"])
 
-    def heartbeat(self, generation: int, state: str, pid: int) -> None:
-        """Say that this harness lives; `state` is idle or turn."""
-        self._post("/v1/heartbeat", {"generation": generation, "state": state, "pid": pid})
+    def heartbeat(self, generation: int, state: str, pid: int, trouble: str | None = None) -> float:
+        """Say that this harness lives; `state` is idle, turn, compacting or waiting, `trouble` why it waits.
 
-    def begin_turn(self, message_ids: list[int], session_id: str, model: str, generation: int) -> int:
-        """Announce a turn and return its id."""
+        Returns for how many seconds the whole hive is paused from now on.
+        """
+        body = {"generation": generation, "state": state, "pid": pid, "trouble": trouble}
+        return float(self._post("/v1/heartbeat", body).get("paused", 0))
+
+    def begin_turn(
+        self, message_ids: list[int], session_id: str, model: str, generation: int, *, notes: str | None = None,
+        purpose: str = "mail",
+    ) -> int:  # fmt: skip
+        """Announce a turn and return its id; `notes` is the version of notes.md in its prompt, if it has them."""
         body = {"message_ids": message_ids, "session_id": session_id, "model": model, "generation": generation}
-        return int(self._post("/v1/turns", body)["turn"])
+        return int(self._post("/v1/turns", {**body, "notes": notes, "purpose": purpose})["turn"])
 
     def add_events(self, turn: int, lines: bytes) -> None:
         """Hand on Claude Code's events, NDJSON, at most a MiB."""
         self._request(f"/v1/turns/{turn}/events", lines)
 
-    def end_turn(self, turn: int, *, outcome: str, detail: str, usage: dict[str, Any], cost_usd: float | None) -> None:
-        """Record how the turn ended."""
-        body = {"outcome": outcome, "detail": detail, "usage": usage, "cost_usd": cost_usd}
-        self._post(f"/v1/turns/{turn}/end", body)
+    def end_turn(self, turn: int, **how: Any) -> None:  # noqa: ANN401
+        """Record how the turn ended: outcome, detail, usage, cost_usd, cpu_seconds, memory_peak (bytes)."""
+        self._post(f"/v1/turns/{turn}/end", how)
 
     def close(self) -> None:
         """Close the connection; the next call opens another."""

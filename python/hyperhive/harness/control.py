@@ -11,18 +11,15 @@ import json
 import socket
 import threading
 import time
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from hyperhive import process
 from hyperhive.errors import BadInput
+from hyperhive.harness import notes
 from hyperhive.harness.config import HarnessConfig
 from hyperhive.harness.terminal import run_terminal
-from hyperhive.harness.turn import in_cage
 
 RETRY = 2.0
-NOTES_TIME = 10.0
 MAX_REQUEST = 64 * 1024
 
 
@@ -70,22 +67,18 @@ def _answer(path: Path, request: dict[str, Any]) -> None:
                     _notes(config, connection, b"", "read", str(limit))
                 case {"do": "notes.write", "size": int(size), "version": str(version)}:
                     _notes(config, connection, _receive(connection, size), "write", str(size), version)
+                case {"do": "notes.append", "size": int(size), "most": int(most)}:
+                    _notes(config, connection, _receive(connection, size), "append", str(size), str(most))
     except (OSError, KeyError):  # the core went away, or is of another version
         pass
 
 
 def _notes(config: HarnessConfig, connection: socket.socket, given: bytes, *arguments: str) -> None:
-    """Run notes.sh in the cage; answer with a line that says how it went, then what it printed."""
-    script = resources.files("hyperhive").joinpath("harness/notes.sh").read_text()
-    argv = [*in_cage(config, {}), "sh", "-c", script, "notes", *arguments]
-    with process.Popen(argv, stdin=process.PIPE, stdout=process.PIPE, stderr=process.PIPE) as child:
-        try:
-            out, err = child.communicate(given, timeout=NOTES_TIME)
-        except process.TimeoutExpired:
-            child.kill()
-            out, err = b"", b"it took too long"
-    said = err.decode(errors="replace").strip().splitlines()[-1:]
-    connection.sendall(json.dumps({"exit": child.returncode, "error": "".join(said)}).encode() + b"\n" + out)
+    """Run notes.sh; answer with a line that says how it went, then what it printed."""
+    done = notes.run(config, given, *arguments)
+    found = notes.read(config.state, notes.NOTES)
+    said = {"exit": done.exit, "error": done.error, "modified": None if found is None else found.modified}
+    connection.sendall(json.dumps(said).encode() + b"\n" + done.out)
 
 
 def _receive(connection: socket.socket, size: int) -> bytes:

@@ -6,33 +6,55 @@ import contextlib
 import fcntl
 import os
 import random
-import sys
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
-from typing import IO, Any, TypeVar
+from typing import IO, Any
 
 from hyperhive import process
 from hyperhive.errors import BadInput, Conflict, HyperhiveError, Unavailable
-from hyperhive.harness.client import HarnessClient
+from hyperhive.harness import notes
+from hyperhive.harness.compaction import compact
 from hyperhive.harness.config import HarnessConfig
+from hyperhive.harness.link import HEARTBEAT, Link, say
 from hyperhive.harness.outcome import Events, Outcome, Verdict
 from hyperhive.harness.prompt import mail_prompt, notes_prompt
 from hyperhive.harness.session import Session, SessionFile
 from hyperhive.harness.turn import TurnHooks, in_cage, run_turn
 from hyperhive.orphans import end_orphans
 
-HEARTBEAT = 10.0
 LEASE_MARGIN = 900.0
-CORE_TIME = 5.0
-"""Seconds that a running turn waits for a core that hangs, before it reads on without it."""
 TRIES = 3
-FINAL = frozenset({Outcome.COMPLETED, Outcome.MAX_TURNS, Outcome.TIMEOUT})
+"""How often a batch is tried that crashes Claude Code, or that grows too long even in a fresh session."""
+ROOM = 64 * 1024
+"""Bytes on the agent's disk; with less free, a turn that crashed did so for that."""
+FINAL = frozenset({Outcome.COMPLETED, Outcome.MAX_TURNS, Outcome.TIMEOUT, Outcome.OUT_OF_MEMORY})
+PAUSES = {
+    Outcome.USAGE_LIMIT: 60.0,
+    Outcome.BUDGET: 60.0,
+    Outcome.NOT_LOGGED_IN: 60.0,
+    Outcome.NO_MODEL: 60.0,
+    Outcome.DISK_FULL: 10.0,
+}
+"""Seconds to wait where somebody else has to act first, or time."""
 
 
-T = TypeVar("T")
+@dataclass(frozen=True)
+class _Turn:
+    """A turn that is over: how, and in which session."""
+
+    verdict: Verdict
+    events: Events
+    session: Session
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """A turn that the core knows of, and what it wants to hear while it runs."""
+
+    turn: int
+    hooks: TurnHooks
 
 
 class StopRequested(BaseException):
@@ -46,15 +68,11 @@ class Harness:
         self._path = path
         self._check_time = check_time
         self._config = HarnessConfig.load(path)
-        self._client = HarnessClient(self._config.socket)
-        self._reporter = HarnessClient(self._config.socket, timeout=CORE_TIME)
+        self._link = Link(self._config.socket)
+        self._link.generation = self._config.generation
         self._session = SessionFile(self._config.private, self._config.state)
         self._proven = self._config.private / "proven"
         self._waiting = False
-        self._stop_at: float | None = None
-        self._beat_at = 0.0
-        self._silent_until = 0.0
-        self._told: set[Outcome] = set()
 
     def run(self) -> None:
         """Check that the cage works, then serve mail until told to stop.
@@ -66,7 +84,7 @@ class Harness:
         with _lock(self._config.private / "harness.lock"):
             end_orphans(self._config.state)
             if self._is_proven():
-                self._report(lambda: self._heartbeat(self._reporter, "idle"))
+                self._link.report(lambda: self._link.beat("idle", self._link.reporter))
             self._check_cage()
             with contextlib.suppress(OSError):  # a full disk: the next start takes a little longer
                 self._proven.write_text(f"{self._config.generation}\n")
@@ -75,21 +93,21 @@ class Harness:
             except StopRequested:
                 pass
             except Unavailable as error:
-                if self._stop_at is None:
+                if self._link.stop_at is None:
                     raise
-                _say(f"stopped while the core is away: {error}")
+                say(f"stopped while the core is away: {error}")
 
     def _work(self) -> None:
         restarted = True
-        while self._stop_at is None:
+        while self._link.stop_at is None:
             batch = self._idle(restarted=restarted)
             if batch is not None:
                 restarted = bool(batch) and not self._serve(batch)
 
     def terminate(self, signum: int, frame: FrameType | None) -> None:
         """The SIGTERM handler: end at once if idle; else after the turn, at most `drain` seconds later; twice: now."""
-        again = self._stop_at is not None
-        self._stop_at = time.monotonic() + (0 if again else self._config.drain)
+        again = self._link.stop_at is not None
+        self._link.stop_at = time.monotonic() + (0 if again else self._config.drain)
         if self._waiting:
             raise StopRequested
 
@@ -119,93 +137,130 @@ class Harness:
         """Say that we live and wait for mail; empty if none came in time, None if the core is away."""
         self._waiting = True
         try:
-            self._heartbeat(self._client, "idle")
+            self._link.beat("idle")
             lease = self._config.settings.session.turnTimeout + LEASE_MARGIN
-            return self._client.recv(HEARTBEAT, lease=lease, restarted=restarted)
+            return self._link.client.recv(HEARTBEAT, lease=lease, restarted=restarted)
         except Unavailable as error:
-            _say(f"{error}; trying again")
-            self._pause(1.0 + random.random())  # noqa: S311  (jitter, not a secret)
+            say(f"{error}; trying again")
+            self._link.pause(1.0 + random.random())  # noqa: S311  (jitter, not a secret)
             return None
         except StopRequested:
             return None
         finally:
             self._waiting = False
 
-    def _heartbeat(self, client: HarnessClient, state: str) -> None:
-        client.heartbeat(self._config.generation, state, os.getpid())
-        self._beat_at = time.monotonic()
-
-    def _serve(self, batch: list[dict[str, Any]]) -> bool:
+    def _serve(self, batch: list[dict[str, Any]], *, again: bool = False) -> bool:
         """Run turns over the batch until it is done with; True if it is acknowledged.
 
-        False gives it back: it comes again with its attempt counted, and in the end becomes a dead letter.
+        False gives it back: it comes again with its attempt counted, and in the end becomes a dead letter. `again`: it
+        was begun in a session that grew too long.
         """
         failures: dict[Outcome, int] = {}
-        while self._stop_at is None:
-            verdict = self._turn(batch)
-            if verdict.outcome in FINAL:
-                self._finish(batch, verdict)
+        while self._link.stop_at is None:
+            turn = self._turn(batch, again=again)
+            outcome = turn.verdict.outcome
+            if outcome in FINAL:
+                self._finish(batch, turn.verdict)
+                if outcome is Outcome.COMPLETED and turn.events.context >= self._config.settings.session.compactAt:
+                    self._compact(turn.session, must=False)
                 return True
-            if verdict.outcome is Outcome.INTERRUPTED:
+            if outcome is Outcome.INTERRUPTED:
                 return False
-            failures[verdict.outcome] = failures.get(verdict.outcome, 0) + 1
-            if not self._answer(verdict, failures[verdict.outcome]):
-                if verdict.outcome is Outcome.OVERFLOW:
-                    self._finish(batch, verdict)
+            failures[outcome] = failures.get(outcome, 0) + 1
+            if outcome is Outcome.OVERFLOW:
+                self._compact(turn.session, must=True)
+                again = True
+                if turn.session.fresh and len(batch) > 1:  # too much mail for one turn
+                    half = len(batch) // 2
+                    return self._serve(batch[:half], again=True) and self._serve(batch[half:], again=True)
+                if failures[outcome] == TRIES:
+                    self._finish(batch, turn.verdict)
                     return True
+            elif not self._answer(turn.verdict, failures[outcome]):
                 return False
         return False
 
     def _answer(self, verdict: Verdict, count: int) -> bool:
         """What a failure gets, the `count`th time in a row; True: try the batch again now."""
         match verdict.outcome:
-            case Outcome.OVERFLOW | Outcome.NO_SESSION:
+            case Outcome.NO_SESSION:
                 self._session.forget()
-                return count < 2
-            case Outcome.USAGE_LIMIT:
-                self._tell_once(verdict)
-                self._pause(300)
-            case Outcome.NOT_LOGGED_IN | Outcome.NO_MODEL:
-                self._tell_once(verdict)
-                self._pause(60)
+                return count < TRIES - 1
             case Outcome.REFUSED:  # by the API or the model; what it saw stands in the session
-                self._tell_once(verdict)
+                self._link.tell_once(verdict)
                 self._session.forget()
                 return False
-            case Outcome.UNREACHABLE:
-                self._pause(min(2.0**count, 300) * (0.5 + random.random() / 2))  # noqa: S311
+            case outcome if outcome in PAUSES:
+                self._link.tell_once(verdict)
+                self._link.wait(verdict, PAUSES[outcome])
+                self._wait_for_hive(verdict)
+            case Outcome.UNREACHABLE | Outcome.OVERLOADED:
+                self._link.wait(verdict, min(2.0**count, 300) * (0.5 + random.random() / 2))  # noqa: S311
+                self._wait_for_hive(verdict)
             case _:
-                self._pause(count)
+                self._link.wait(verdict, count)
                 return count < TRIES
         return True
 
+    def _wait_for_hive(self, verdict: Verdict) -> None:
+        """While the whole hive is paused (a usage limit), begin no turn: it would fail like the others'."""
+        while self._link.stop_at is None and (left := self._link.paused_until - time.monotonic()) > 0:
+            self._link.wait(verdict, min(left, 2 * HEARTBEAT))
+
     def _finish(self, batch: list[dict[str, Any]], verdict: Verdict) -> None:
         """Tell the operator of a turn that failed for good, then acknowledge its mail."""
-        self._told.clear()
+        self._link.well()
         if verdict.outcome is not Outcome.COMPLETED:
-            self._tell(f"A turn ended with {verdict.outcome}: {verdict.detail}. Its mail is not tried again.")
-        self._with_core(lambda: self._client.ack([message["id"] for message in batch]))
+            self._link.tell(f"A turn ended with {verdict.outcome}: {verdict.detail}. Its mail is not tried again.")
+        self._link.insist(lambda: self._link.client.ack([message["id"] for message in batch]))
 
-    def _turn(self, batch: list[dict[str, Any]]) -> Verdict:
+    def _turn(self, batch: list[dict[str, Any]], *, again: bool) -> _Turn:
         """One turn over the batch, recorded at the core."""
         self._config = self._config.refreshed(self._path)
         config, session = self._config, self._session.current()
-        notes = notes_prompt(config.settings, config.state) if session.fresh else ""
+        given = notes_prompt(config.settings, config.state, again=again) if session.fresh else ""
         ids = [message["id"] for message in batch]
-        model, generation = config.settings.model, config.generation
-        turn = self._with_core(lambda: self._client.begin_turn(ids, session.id, model, generation))
-        self._beat_at = 0.0
-        hooks = TurnHooks(
-            lines=lambda lines: self._report(lambda: self._reporter.add_events(turn, lines)), tick=self._tick
-        )
+        begun = self._begin(ids, session.id, given, "mail")
+        self._link.enter("turn")
         try:
-            verdict, events = run_turn(config, session, notes + mail_prompt(batch), hooks)
+            verdict, events = run_turn(config, session, given + mail_prompt(batch), begun.hooks)
         except OSError as error:
             verdict, events = Verdict(Outcome.CRASHED, str(error)), Events()
+        if verdict.outcome is Outcome.CRASHED and _is_full(config.state):
+            verdict = Verdict(Outcome.DISK_FULL, f"no room is left for {config.state}; make some")
         if events.init is not None and verdict.outcome is not Outcome.NO_SESSION:
             verdict = self._remember(session, verdict)
-        self._end_turn(turn, verdict, events)
-        return verdict
+        self._end(begun.turn, verdict, events)
+        return _Turn(verdict, events, session)
+
+    def _compact(self, session: Session, *, must: bool) -> None:
+        """Turn the session into notes and begin a fresh one next time; `must`: it cannot go on as it is."""
+        if self._config.settings.notes.enable:
+            begun = self._begin([], session.id, "", "compaction")
+            self._link.enter("compacting")
+            try:
+                done = compact(self._config, session.id, begun.hooks, must=must)
+                verdict, events, detail = done.verdict, done.events, done.detail
+                must = must or done.written
+            except OSError as error:
+                verdict, events, detail = Verdict(Outcome.CRASHED), Events(), str(error)
+            self._end(begun.turn, replace(verdict, detail=detail), events)
+        if must or not self._config.settings.notes.enable:
+            self._session.forget()
+
+    def _begin(self, ids: list[int], session: str, given: str, purpose: str) -> _Begun:
+        config, link = self._config, self._link
+        found = notes.read(config.state, notes.NOTES, first=config.settings.notes.maxBytes) if given else None
+        version = None if found is None else notes.version(found.data)
+        turn = link.insist(
+            lambda: link.client.begin_turn(
+                ids, session, config.settings.model, config.generation, notes=version, purpose=purpose
+            )
+        )
+        lines = TurnHooks(
+            lines=lambda lines: link.report(lambda: link.reporter.add_events(turn, lines)), tick=link.tick
+        )
+        return _Begun(turn, lines)
 
     def _remember(self, session: Session, verdict: Verdict) -> Verdict:
         """Resume this session in the next turn; Claude Code says nothing when it could not store it, so look."""
@@ -215,65 +270,29 @@ class Harness:
             verdict, detail="Claude Code did not store the session; the next turn will not remember this one"
         )
 
-    def _end_turn(self, turn: int, verdict: Verdict, events: Events) -> None:
+    def _end(self, turn: int, verdict: Verdict, events: Events) -> None:
+        used = events.resources
+        how = {
+            "outcome": verdict.outcome,
+            "detail": verdict.detail,
+            "usage": events.usage,
+            "cost_usd": events.cost_usd,
+            "cpu_seconds": None if used is None else used.cpu_seconds,
+            "memory_peak": None if used is None else used.memory_peak,
+        }
         try:
-            self._with_core(
-                lambda: self._client.end_turn(
-                    turn, outcome=verdict.outcome, detail=verdict.detail, usage=events.usage, cost_usd=events.cost_usd
-                )
-            )
+            self._link.insist(lambda: self._link.client.end_turn(turn, **how))
         except BadInput as error:
-            _say(f"the end of turn {turn} was not recorded: {error}")
+            say(f"the end of turn {turn} was not recorded: {error}")
 
-    def _tick(self) -> bool:
-        """Once a second in a turn: the heartbeat, and whether the turn must end."""
-        if time.monotonic() - self._beat_at > HEARTBEAT:
-            self._report(lambda: self._heartbeat(self._reporter, "turn"))
-            self._beat_at = time.monotonic()
-        return self._stop_at is not None and time.monotonic() >= self._stop_at
 
-    def _report(self, call: Callable[[], object]) -> None:
-        """Tell the core something that it can do without. One that is away or hangs must not hold up the turn: after
-        a failure it is left alone for as long as that took.
-        """
-        started = time.monotonic()
-        if started < self._silent_until:
-            return
-        try:
-            call()
-        except HyperhiveError as error:
-            _say(f"not reported: {error}")
-            self._silent_until = 2 * time.monotonic() - started
-
-    def _with_core(self, call: Callable[[], T]) -> T:
-        """Make a call that must not be lost: while the core is away, wait for it (until told to stop)."""
-        while True:
-            try:
-                return call()
-            except Unavailable as error:
-                if self._stop_at is not None:
-                    raise
-                _say(f"{error}; trying again")
-                self._pause(1.0 + random.random())  # noqa: S311
-
-    def _tell_once(self, verdict: Verdict) -> None:
-        if verdict.outcome not in self._told:
-            self._told.add(verdict.outcome)
-            self._tell(f"I cannot think: {verdict.outcome} ({verdict.detail}). My mail waits; I try again.")
-
-    def _tell(self, text: str) -> None:
-        try:
-            self._with_core(lambda: self._client.send("operator", text))
-        except HyperhiveError as error:
-            _say(f"the operator could not be told ({error}): {text}")
-
-    def _pause(self, seconds: float) -> None:
-        """Wait, with heartbeats, but not past a request to stop."""
-        until = time.monotonic() + seconds
-        while self._stop_at is None and time.monotonic() < until:
-            time.sleep(min(0.2, max(0.0, until - time.monotonic())))
-            if seconds > HEARTBEAT:
-                self._tick()
+def _is_full(directory: Path) -> bool:
+    """Whether next to nothing can be written on that disk."""
+    try:
+        found = os.statvfs(directory)
+    except OSError:
+        return False
+    return found.f_bavail * found.f_frsize < ROOM
 
 
 def _lock(path: Path) -> IO[str]:
@@ -286,10 +305,6 @@ def _lock(path: Path) -> IO[str]:
         file.close()
         raise Conflict(f"another harness runs this agent ({path} is locked)") from error
     return file
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def check_role(config: HarnessConfig, role: str) -> None:

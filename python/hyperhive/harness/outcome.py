@@ -13,6 +13,8 @@ class Outcome(StrEnum):
     COMPLETED = "completed"
     OVERFLOW = "context_overflow"
     USAGE_LIMIT = "usage_limit"
+    BUDGET = "over_budget"
+    OVERLOADED = "model_overloaded"
     NOT_LOGGED_IN = "not_logged_in"
     UNREACHABLE = "model_unreachable"
     NO_MODEL = "model_not_available"
@@ -23,13 +25,26 @@ class Outcome(StrEnum):
     NO_MCP = "mcp_not_connected"
     NO_SESSION = "session_lost"
     CRASHED = "claude_crashed"
+    DISK_FULL = "disk_full"
+    OUT_OF_MEMORY = "out_of_memory"
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What the processes of a turn used: seconds of CPU of all of them, and the most memory (bytes) of the largest."""
+
+    cpu_seconds: float
+    memory_peak: int
 
 
 @dataclass
 class Events:
-    """What the judge keeps of a turn's stream."""
+    """What the judge keeps of a turn's stream. `context` is how many tokens the session held at the last answer."""
 
+    needs_hive: bool = True
     init: dict[str, Any] | None = None
+    context: int = 0
+    resources: Resources | None = None
     results: list[dict[str, Any]] = field(default_factory=list)
 
     def take(self, event: dict[str, Any]) -> None:
@@ -38,13 +53,20 @@ class Events:
             self.init = event
         elif event.get("type") == "result":
             self.results.append(event)
+        elif event.get("type") == "assistant" and not event.get("parent_tool_use_id"):
+            self._measure(event.get("message"))
+
+    def _measure(self, message: object) -> None:
+        usage = message.get("usage") if isinstance(message, dict) else None
+        if isinstance(usage, dict):
+            self.context = sum(count for name in _CONTEXT if isinstance(count := usage.get(name), int)) or self.context
 
     @property
     def lacks_hive(self) -> bool:
         """Whether Claude Code began without the hive's tools: then this is no turn."""
         servers = (self.init or {}).get("mcp_servers") or []
         connected = any(each.get("name") == "hive" and each.get("status") == "connected" for each in servers)
-        return self.init is not None and not connected
+        return self.needs_hive and self.init is not None and not connected
 
     @property
     def usage(self) -> dict[str, Any]:
@@ -70,6 +92,7 @@ class Verdict:
     detail: str = ""
 
 
+_CONTEXT = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens")
 NO_HIVE = Verdict(Outcome.NO_MCP, "Claude Code could not reach the hive's tools")
 
 
@@ -88,6 +111,7 @@ def judge(events: Events, stderr: str) -> Verdict:
 
 
 _OVERFLOWS = ("prompt_too_long", "blocking_limit", "image_error")
+_TOO_LONG = ("context window limit", "prompt is too long")
 _LIMITS = ("usage limit", "limit reached", "credit balance")
 
 
@@ -97,11 +121,13 @@ def _failure(result: dict[str, Any]) -> Outcome:
     words = f"{result.get('result')} {result.get('errors')}".lower()
     checks = {
         Outcome.NO_SESSION: "no conversation found" in words,
-        Outcome.OVERFLOW: reason in _OVERFLOWS or status == 413 or "context window limit" in words,
+        Outcome.OVERFLOW: reason in _OVERFLOWS or status == 413 or any(each in words for each in _TOO_LONG),
         Outcome.INTERRUPTED: reason in ("aborted_tools", "aborted_streaming"),
         Outcome.MAX_TURNS: result.get("subtype") == "error_max_turns",
         Outcome.NOT_LOGGED_IN: status == 401 or "not logged in" in words or "invalid api key" in words,
-        Outcome.USAGE_LIMIT: status == 429 or any(each in words for each in _LIMITS),
+        Outcome.BUDGET: status == 429 and "over budget" in words,
+        Outcome.USAGE_LIMIT: any(each in words for each in _LIMITS),
+        Outcome.OVERLOADED: status in (429, 500, 503, 529),
         Outcome.NO_MODEL: status in (403, 404),
         Outcome.REFUSED: status == 400 or result.get("stop_reason") == "refusal",
     }

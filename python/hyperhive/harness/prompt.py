@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
-import stat
+import time
 from pathlib import Path
 from typing import Any
 
+from hyperhive.harness import notes
 from hyperhive.settings import Role, Settings
 
 _ALL = """\
@@ -60,23 +60,33 @@ def _message(message: dict[str, Any]) -> str:
     return f"[from {message['sender']}, message {message['id']}{answers}{again}]\n{body}"
 
 
-def notes_prompt(settings: Settings, state: Path) -> str:
-    """notes.md for the first prompt of a session, cut to its bound; empty if there is none."""
-    data = _read_regular(state / "notes.md", settings.notes.maxBytes + 1) if settings.notes.enable else b""
-    text = data[: settings.notes.maxBytes].decode(errors="replace").strip()
-    if not text:
+def notes_prompt(settings: Settings, state: Path, *, again: bool = False) -> str:
+    """notes.md for the first prompt of a session, cut in the middle to its bound; empty if there is none.
+
+    `again`: the mail that follows was begun in the session before, which grew too long.
+    """
+    if not settings.notes.enable:
         return ""
-    cut = "\n[cut here: the file is longer]" if len(data) > settings.notes.maxBytes else ""
-    return f"[your notes, /state/notes.md]\n{text}{cut}\n\n"
+    most = settings.notes.maxBytes
+    found = notes.read(state, notes.NOTES, first=most - most // 2, last=most // 2)
+    text = "" if found is None else _marked(found, most).strip()
+    if found is None or not text:
+        return _AGAIN if again else ""
+    changed = time.strftime("%Y-%m-%d %H:%M", time.localtime(found.modified))
+    header = f"[your notes, /state/notes.md, {found.size} bytes, last changed {changed}]"
+    return f"{header}\n{text}\n\n{_AGAIN if again else ''}"
 
 
-def _read_regular(path: Path, limit: int) -> bytes:
-    """The file's first bytes; empty for anything but a regular file, since the agent may put a link or a pipe there."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:
-        return b""
-    try:
-        return os.read(descriptor, limit) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
-    finally:
-        os.close(descriptor)
+_AGAIN = """\
+[the session before grew too long while you worked on the mail below; what of it is done already, your notes say]
+
+"""
+
+
+def _marked(found: notes.File, most: int) -> str:
+    """Notes longer than `most` bytes show where they were cut: their beginning and their newest entries stay."""
+    if found.size <= most:
+        return found.data.decode(errors="replace")
+    head, tail = found.data[: most - most // 2], found.data[most - most // 2 :]
+    mark = f"[cut here: {found.size - most} bytes are left out; read /state/notes.md, and make it shorter]"
+    return f"{head.decode(errors='ignore')}\n{mark}\n{tail.decode(errors='ignore')}"

@@ -9,7 +9,7 @@ import selectors
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import IO
 from hyperhive import process
 from hyperhive.harness.claude import MODEL_PORT, command, environment
 from hyperhive.harness.config import HarnessConfig
-from hyperhive.harness.outcome import NO_HIVE, Events, Outcome, Verdict, judge
+from hyperhive.harness.outcome import NO_HIVE, Events, Outcome, Resources, Verdict, judge
 from hyperhive.harness.session import Session
 
 TICK = 1.0  # seconds between looks at the clock
@@ -85,43 +85,57 @@ def run_turn(config: HarnessConfig, session: Session, prompt: str, hooks: TurnHo
 
     Raises OSError if the cage itself cannot be started.
     """
+    return run_claude(config, command(config.claude, config.settings, session), prompt, hooks)
+
+
+def run_claude(
+    config: HarnessConfig, words: Sequence[str], prompt: str, hooks: TurnHooks, *, hive: bool = True
+) -> tuple[Verdict, Events]:
+    """Run that command of Claude Code in the cage; `hive`: it must have the hive's tools. Raises OSError."""
     deadline = time.monotonic() + config.settings.session.turnTimeout
-    pipes = _Pipes(hooks)
+    pipes = _Pipes(hooks, Events(needs_hive=hive))
     inside, outside = os.pipe()
     with os.fdopen(outside, "wb") as lifeline:
         try:
-            child = _start(config, session, prompt, inside)
+            child = _start(argv(config, words, inside), prompt, inside)
         finally:
             os.close(inside)
         try:
             ended = _pump(child, pipes, deadline, lifeline)
         finally:
-            _end(child, lifeline)
+            pipes.events.resources = _end(child, lifeline)
     if ended is not None:
         return ended, pipes.events
     return judge(pipes.events, pipes.stderr.decode(errors="replace")), pipes.events
 
 
-def _start(config: HarnessConfig, session: Session, prompt: str, lifeline: int) -> process.Popen[bytes]:
+def _start(argv: list[str], prompt: str, lifeline: int) -> process.Popen[bytes]:
     with tempfile.TemporaryFile() as stdin:
         stdin.write(prompt.encode(errors="replace"))
         stdin.seek(0)
         return process.Popen(
-            argv(config, session, lifeline), stdin=stdin, stdout=process.PIPE, stderr=process.PIPE,
+            argv, stdin=stdin, stdout=process.PIPE, stderr=process.PIPE,
             env={"PATH": os.environ.get("PATH", os.defpath)}, start_new_session=True, pass_fds=[lifeline],
         )  # fmt: skip
 
 
-def _end(child: process.Popen[bytes], lifeline: IO[bytes]) -> None:
-    child.kill()
+def _end(child: process.Popen[bytes], lifeline: IO[bytes]) -> Resources:
+    """End what is left of it. Nothing has waited for the child before: only who waits learns what it used."""
+    _signal(child.pid, signal.SIGKILL)
     lifeline.close()
-    child.wait()
+    _, status, used = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
     for pipe in (child.stdout, child.stderr):
         assert pipe
         pipe.close()
+    return Resources(used.ru_utime + used.ru_stime, used.ru_maxrss * 1024)
 
 
-def argv(config: HarnessConfig, session: Session, lifeline: int) -> list[str]:
+def _has_ended(child: process.Popen[bytes]) -> bool:
+    return os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def argv(config: HarnessConfig, words: Sequence[str], lifeline: int) -> list[str]:
     """The whole command: the cage, the environment, the relay to the model, Claude Code.
 
     `lifeline` is a descriptor that reaches into a bubblewrap: when the pipe's other end is closed, by us or by our
@@ -131,7 +145,7 @@ def argv(config: HarnessConfig, session: Session, lifeline: int) -> list[str]:
     return [
         *in_cage(config, variables),
         *("sh", "-c", _script(), "hive-turn"),
-        *command(config.claude, config.settings, session),
+        *words,
     ]
 
 
@@ -156,7 +170,7 @@ def _pump(child: process.Popen[bytes], pipes: _Pipes, deadline: float, lifeline:
             ready = selector.select(TICK)
             for key, _ in ready:
                 _read(selector, key, pipes, child)
-            if not ready and child.poll() is not None:  # something outlived it, silent, and holds the pipes
+            if not ready and _has_ended(child):  # something outlived it, silent, and holds the pipes
                 if lifeline.closed:
                     break
                 lifeline.close()
@@ -199,9 +213,9 @@ def _interrupt(child: process.Popen[bytes]) -> None:
     for pid in claude_processes(child.pid):
         _signal(pid, signal.SIGINT)
     deadline = time.monotonic() + INTERRUPT_TIME
-    while child.poll() is None and time.monotonic() < deadline:
+    while not _has_ended(child) and time.monotonic() < deadline:
         time.sleep(0.02)
-    child.kill()
+    _signal(child.pid, signal.SIGKILL)
 
 
 def _signal(pid: int, number: int) -> None:

@@ -2,8 +2,9 @@
 
 A step is a JSON object. `text`, `thinking`: blocks to say; `tool` and `input`, or `tools` (a list of both): calls;
 `delay`: seconds before the answer; `status`, `error`, `headers`: an HTTP error; `hang`: seconds of silence, then the
-connection ends; `cut`: end the connection after the first event; `usage`: merged into the usage; `stop`: the
-stop_reason.
+connection ends; `cut`: end the connection after the first event; `garble`: an event that is no JSON after it; `usage`:
+merged into the usage; `stop`: the stop_reason. A session that is turned into notes carries many scripts: it is
+answered by the step behind NOTES_MARK, if one is there.
 """
 
 from __future__ import annotations
@@ -15,12 +16,29 @@ from typing import Any
 
 Step = dict[str, Any]
 MARK = "REHEARSE:"
+NOTES_MARK = "REHEARSE-NOTES:"
 _MARKED = re.compile(rf"{MARK}([A-Za-z0-9+/=]+)")
+_NOTES_MARKED = re.compile(rf"{NOTES_MARK}([A-Za-z0-9+/=]+)")
+_KEEPS_NOTES = "You keep the notes of"
 
 
 def marked(steps: list[Step]) -> str:
     """The text that makes the rehearsal answer a prompt with these steps, one per request."""
     return MARK + base64.b64encode(json.dumps(steps).encode()).decode()
+
+
+def marked_notes(step: Step) -> str:
+    """The text in a prompt that lets the rehearsal answer with that step when it is to write notes."""
+    return NOTES_MARK + base64.b64encode(json.dumps(step).encode()).decode()
+
+
+def notes_step(request: dict[str, Any]) -> Step | None:
+    """The step for a request to turn a session into notes; None for any other."""
+    if _KEEPS_NOTES not in json.dumps(request.get("system") or ""):
+        return None
+    found = _NOTES_MARKED.findall(json.dumps(request.get("messages")))
+    step: Step = json.loads(base64.b64decode(found[-1])) if found else {"text": "# Notes (rehearsed)"}
+    return step
 
 
 def scripted_step(messages: list[dict[str, Any]]) -> Step | None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from hyperhive.rehearsal.script import Step, scripted_step
+from hyperhive.rehearsal.script import Step, notes_step, scripted_step
 
 MAX_BODY = 64 * 1024 * 1024
 Answerer = Callable[[dict[str, Any]], Step]
@@ -86,7 +86,7 @@ class _Handler(BaseHTTPRequestHandler):
         if path != "/v1/messages":
             return self._error(404, "not_found_error", f"no {path[:80]}")
         number = self.server.number(request)
-        step = scripted_step(request.get("messages") or []) or self.server.answer(request)
+        step = notes_step(request) or scripted_step(request.get("messages") or []) or self.server.answer(request)
         try:
             self._answer(request, step, number)
         except (BrokenPipeError, ConnectionResetError):
@@ -106,7 +106,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         message = _message(request, step, number)
         if request.get("stream"):
-            self._stream(message, cut=bool(step.get("cut")))
+            self._stream(message, cut=bool(step.get("cut")), garble=bool(step.get("garble")))
         else:
             self._whole(200, json.dumps(message).encode())
 
@@ -122,7 +122,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _error(self, status: int, kind: str, text: str) -> None:
         self._whole(status, json.dumps({"type": "error", "error": {"type": kind, "message": text}}).encode())
 
-    def _stream(self, message: dict[str, Any], *, cut: bool) -> None:
+    def _stream(self, message: dict[str, Any], *, cut: bool, garble: bool) -> None:
         self.send_response(200)
         self.send_header("content-type", "text/event-stream")
         self.send_header("transfer-encoding", "chunked")
@@ -133,6 +133,10 @@ class _Handler(BaseHTTPRequestHandler):
             if cut:
                 self.close_connection = True
                 return
+            if garble:
+                nonsense = b"event: content_block_delta\ndata: {no json\n\n"
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(nonsense), nonsense))
+                garble = False
         self.wfile.write(b"0\r\n\r\n")
 
 

@@ -16,7 +16,10 @@ MAX_EVENTS = 5000  # of one turn; a turn of 80 model calls has a few hundred
 
 @dataclass(frozen=True)
 class Turn:
-    """One run of the model over a batch of messages. `outcome` is None while it runs."""
+    """One run of the model over a batch of messages, or a compaction. `outcome` is None while it runs.
+
+    `commit` and `proposal` are what its generation was made of, `notes` names (SHA-256) what stood in its prompt.
+    """
 
     id: int
     agent: str
@@ -30,6 +33,12 @@ class Turn:
     detail: str | None
     usage: dict[str, Any] | None
     cost_usd: float | None
+    purpose: str
+    commit: str | None
+    proposal: int | None
+    notes: str | None
+    cpu_seconds: float | None
+    memory_peak: int | None
 
     def view(self) -> dict[str, Any]:
         """The JSON object that the sockets show."""
@@ -37,7 +46,8 @@ class Turn:
 
 
 _COLUMNS = (
-    "id, agent, generation, model, session_id, message_ids, started_at, ended_at, outcome, detail, usage, cost_usd"
+    "id, agent, generation, model, session_id, message_ids, started_at, ended_at, outcome, detail, usage, cost_usd,"
+    " purpose, applied_commit, proposal, notes, cpu_seconds, memory_peak"
 )
 
 
@@ -56,6 +66,8 @@ def begin(
     model: str,
     session_id: str,
     message_ids: Sequence[int],
+    notes: str | None = None,
+    purpose: str = "mail",
 ) -> int:
     """Record that a turn began; a turn of the same agent that never ended did not survive: it is closed as `lost`."""
     now = time.time()
@@ -63,11 +75,23 @@ def begin(
         "UPDATE turns SET ended_at = ?, outcome = 'lost' WHERE agent = ? AND ended_at IS NULL", (now, agent)
     )
     cursor = connection.execute(
-        "INSERT INTO turns (agent, generation, model, session_id, message_ids, started_at) VALUES (?, ?, ?, ?, ?, ?)",
-        (agent, generation, model, session_id, json.dumps(list(message_ids)), now),
+        "INSERT INTO turns (agent, generation, model, session_id, message_ids, started_at, notes, purpose)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (agent, generation, model, session_id, json.dumps(list(message_ids)), now, notes, purpose),
+    )
+    connection.execute(
+        "UPDATE turns SET (applied_commit, proposal) ="
+        " (SELECT commit_id, proposal FROM generations WHERE agent = ?2 AND number = ?3) WHERE id = ?1",
+        (cursor.lastrowid, agent, generation),
     )
     assert cursor.lastrowid is not None
     return cursor.lastrowid
+
+
+def running(connection: sqlite3.Connection, agent: str) -> int | None:
+    """The agent's turn that has not ended."""
+    row = connection.execute("SELECT max(id) FROM turns WHERE agent = ? AND ended_at IS NULL", (agent,)).fetchone()
+    return None if row is None else row[0]
 
 
 def get(connection: sqlite3.Connection, agent: str, turn: int) -> Turn:
@@ -114,11 +138,15 @@ def end(
     detail: str | None,
     usage: dict[str, Any] | None,
     cost_usd: float | None,
+    cpu_seconds: float | None = None,
+    memory_peak: int | None = None,
 ) -> None:
-    """Record how a turn ended."""
+    """Record how a turn ended, and what its processes used: seconds of CPU, bytes of the largest."""
+    used = None if usage is None else json.dumps(usage)
     connection.execute(
-        "UPDATE turns SET ended_at = ?, outcome = ?, detail = ?, usage = ?, cost_usd = ? WHERE id = ?",
-        (time.time(), outcome, detail, json.dumps(usage) if usage is not None else None, cost_usd, turn),
+        "UPDATE turns SET ended_at = ?, outcome = ?, detail = ?, usage = ?, cost_usd = ?, cpu_seconds = ?,"
+        " memory_peak = ? WHERE id = ?",
+        (time.time(), outcome, detail, used, cost_usd, cpu_seconds, memory_peak, turn),
     )
 
 

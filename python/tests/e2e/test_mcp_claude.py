@@ -20,6 +20,7 @@ from mcp_rig import FOR_ALL, FOR_MANAGERS, Rig, rig
 
 from hyperhive import process
 from hyperhive.gateway.model import create_model_app
+from hyperhive.gateway.pause import Pause
 from hyperhive.gateway.upstream import ModelApi
 from hyperhive.rehearsal.script import Step, marked
 
@@ -116,7 +117,9 @@ async def turn(hive: Rig, agent: str, steps: list[Step]) -> Turn:
     argv += ["--allowedTools", "mcp__hive"]
     model = home / "model.sock"
     async with rehearsal() as api, relay(model) as url:
-        gateway = create_model_app(ModelApi(api, key=lambda: "sk-of-the-operator"), record)
+        gateway = create_model_app(
+            ModelApi(api, key=lambda: "sk-of-the-operator"), record, Pause(lambda _: asyncio.sleep(0))
+        )
         async with serve_gateway(gateway, model, agent):
             env = {
                 "PATH": os.environ["PATH"],
@@ -157,7 +160,7 @@ def test_an_agents_turn_uses_its_tools_and_is_counted(tmp_path: Path) -> None:
             assert sent == (False, '{"id": 1}')
             assert refused == (True, "there is no agent 'nobody'")
             assert denied[0], "the CLI ran a tool that was not offered"
-            assert not noted[0] and "ask boss" in (tmp_path / "worker" / "notes.md").read_text()
+            assert not noted[0] and "ask boss" in (tmp_path / "worker.md").read_text()
             assert [(letter.sender, letter.to) for letter in hive.letters.sent] == [("worker", "boss")]
             assert len(done.records) == 5
             used = done.result["usage"]

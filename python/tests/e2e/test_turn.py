@@ -13,11 +13,13 @@ from typing import Any
 import pytest
 
 from e2e.turn_rig import LACKING, Rig, rig
+from hyperhive.harness import turn
+from hyperhive.harness.claude import environment
 from hyperhive.harness.config import HarnessConfig
 from hyperhive.harness.outcome import Outcome
 from hyperhive.harness.session import Session
 from hyperhive.harness.turn import TurnHooks, run_turn
-from hyperhive.rehearsal.script import Step, marked
+from hyperhive.rehearsal.script import Step, marked, marked_notes
 from hyperhive.store import messages
 
 pytestmark = [
@@ -112,10 +114,33 @@ FAILURES: list[tuple[Step, Outcome]] = [
         {"status": 400, "error": {"type": "invalid_request_error", "message": "Your credit balance is too low to …"}},
         Outcome.USAGE_LIMIT,
     ),
+    (
+        {
+            "status": 429,
+            "headers": {
+                "anthropic-ratelimit-unified-status": "rejected",
+                "anthropic-ratelimit-unified-reset": str(2**33),
+            },
+        },
+        Outcome.USAGE_LIMIT,
+    ),
+    ({"status": 429, "error": {"type": "rate_limit_error", "message": "slow down"}}, Outcome.OVERLOADED),
+    ({"status": 500}, Outcome.OVERLOADED),
+    ({"status": 529, "error": {"type": "overloaded_error", "message": "Overloaded"}}, Outcome.OVERLOADED),
+    ({"status": 502}, Outcome.UNREACHABLE),
+    ({"status": 413}, Outcome.OVERFLOW),
+    ({"status": 401, "error": {"type": "authentication_error", "message": "invalid x-api-key"}}, Outcome.NOT_LOGGED_IN),
+    ({"hang": 60}, Outcome.UNREACHABLE),
+    ({"text": "the whole of it comes in the end", "cut": True}, Outcome.COMPLETED),  # asked again at once
+    ({"text": "the whole of it comes in the end", "garble": True}, Outcome.COMPLETED),
 ]
+IMPATIENT = {"CLAUDE_CODE_MAX_RETRIES": "0", "API_TIMEOUT_MS": "1500"}
+"""Claude Code's own patience is minutes for some of these; what it says in the end is the same."""
 
 
-def test_each_failure_of_the_real_cli_is_called_by_its_name(tmp_path: Path) -> None:
+def test_each_failure_of_the_real_cli_is_called_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turn, "environment", lambda settings: environment(settings) | IMPATIENT)
+
     async def go() -> None:
         async with rig(tmp_path) as hive:
             await hive.backend.stop("worker")
@@ -125,6 +150,11 @@ def test_each_failure_of_the_real_cli_is_called_by_its_name(tmp_path: Path) -> N
                 session = Session(str(uuid.uuid4()), fresh=True)
                 verdict, _ = await asyncio.to_thread(run_turn, config, session, f"go {marked([step])}", hooks)
                 assert verdict.outcome is outcome, (step, verdict)
+                hive.pause.end()
+            hive.stop_model()
+            session = Session(str(uuid.uuid4()), fresh=True)
+            verdict, _ = await asyncio.to_thread(run_turn, config, session, "go", hooks)
+            assert verdict.outcome is Outcome.UNREACHABLE, verdict
 
     asyncio.run(go())
 
@@ -228,3 +258,23 @@ def _commands() -> list[tuple[int, str]]:
 
 def _alive(fragment: str) -> bool:
     return any(line.startswith(fragment) for _, line in _commands())
+
+
+def test_a_session_that_overflows_is_turned_into_notes_by_the_real_cli(tmp_path: Path) -> None:
+    """The API says that the prompt is too long, then answers the compaction, then the same mail in a fresh session."""
+    too_long = {"status": 400, "error": {"type": "invalid_request_error", "message": "prompt is too long: 9 > 8"}}
+    notes = marked_notes({"text": "# What I know\nThe cellar key hangs behind the door."})
+
+    async def go() -> None:
+        async with rig(tmp_path) as hive:
+            first = await hive.say([{"text": "I have seen the cellar."}], f"Look at the cellar. {notes}")
+            await hive.turn_done(first)
+            second = await hive.say([too_long], "Where does the key hang?")
+            await hive.until(lambda c: c.execute("SELECT 1 FROM turns WHERE purpose = 'compaction'").fetchone())
+            row = await hive.turn_done(second, 60)
+            assert (await hive.outcomes())[:3] == ["completed", "context_overflow", "completed"], await hive.outcomes()
+            written = tmp_path / "agents/worker/state/notes.md"
+            assert written.read_text() == "# What I know\nThe cellar key hangs behind the door.\n"
+            assert row["notes"] is not None
+
+    asyncio.run(go())

@@ -25,7 +25,9 @@ from hyperhive.api.server import Servers
 from hyperhive.broker import Broker
 from hyperhive.containers import Applied, Crash
 from hyperhive.containers.local import LocalBackend
+from hyperhive.controls import Controls
 from hyperhive.gateway.model import create_model_app
+from hyperhive.gateway.pause import Pause
 from hyperhive.gateway.upstream import ModelApi
 from hyperhive.heartbeats import Heartbeats
 from hyperhive.hub import Hub
@@ -41,9 +43,9 @@ LACKING = next((p for p in ("bwrap", "socat", "claude") if shutil.which(p) is No
 class StubHive:
     """hyperhive.api.mcp_tools.HiveFacade for agents that are all plain."""
 
-    def __init__(self, root: Path, settings: Settings) -> None:
-        self._root = root
+    def __init__(self, settings: Settings, controls: Controls) -> None:
         self._settings = settings
+        self._controls = controls
 
     async def role(self, agent: str) -> Role:
         return Role.AGENT
@@ -51,8 +53,11 @@ class StubHive:
     async def settings(self, agent: str) -> Settings:
         return self._settings
 
-    def state_dir(self, agent: str) -> Path:
-        return self._root / "agents" / agent / "state"
+    async def append_note(self, agent: str, text: str) -> int:
+        return await self._controls.append_notes(agent, self._settings.notes, text, None)
+
+    async def notes_size(self, agent: str) -> int | None:
+        return None
 
     def __getattr__(self, name: str) -> Any:
         raise AssertionError(f"a plain agent called {name}")
@@ -61,7 +66,15 @@ class StubHive:
 class Rig:
     """One agent, `worker`, and everything around it."""
 
-    def __init__(self, root: Path, settings: Settings, database: Database, claude: str, drain: float) -> None:
+    def __init__(
+        self,
+        root: Path,
+        settings: Settings,
+        database: Database,
+        model: subprocess.Popen[bytes],
+        claude: str,
+        drain: float,
+    ) -> None:
         self.root = root
         self.settings = settings
         self.database = database
@@ -69,15 +82,23 @@ class Rig:
         self.activities = Activities(self.hub)
         self.broker = Broker(database, self.hub)
         self.heartbeats = Heartbeats()
+        self.controls = Controls(database)
+        self.pause = Pause(lambda text: self.broker.tell("operator", text))
         self.servers = Servers()
         self.crashes: list[Crash] = []
         self.decisions: list[tuple[str, Decision]] = []
         self.judged_by: dict[str, Settings] = {}
         self.model_port = 0
+        self.model = model
         self.harness_pid = 0
         self.backend = LocalBackend(
             state_dir=root, runtime_dir=root / "run", claude=claude, drain=drain, on_crash=self._crashed
         )
+
+    def stop_model(self) -> None:
+        """Let nobody listen where the model API is."""
+        self.model.terminate()
+        self.model.wait()
 
     async def decide(self, agent: str, command: str, cwd: str) -> Decision:
         """hyperhive.api.hook.Guard."""
@@ -85,9 +106,9 @@ class Rig:
         self.decisions.append((command, decision))
         return decision
 
-    async def heartbeat(self, agent: str, generation: int, state: str, pid: int) -> None:
+    async def heartbeat(self, agent: str, generation: int, state: str, pid: int, trouble: str | None) -> None:
         self.harness_pid = pid
-        self.heartbeats.beat(agent, generation, state)
+        self.heartbeats.beat(agent, generation, state, trouble)
 
     async def _crashed(self, crash: Crash) -> None:
         self.crashes.append(crash)
@@ -176,15 +197,15 @@ async def rig(root: Path, *, claude: str = CLAUDE or "claude", drain: float = 20
     assert model.stdout
     port = json.loads(model.stdout.readline())["port"]
     database = await Database.open(root / "hive.db")
-    made = Rig(root, settings, database, claude, drain)
+    made = Rig(root, settings, database, model, claude, drain)
     made.model_port = port
-    mcp = mcp_listener(HiveTools(made.broker, StubHive(root, settings)))
+    mcp = mcp_listener(HiveTools(made.broker, StubHive(settings, made.controls)))
     hooks = hook_listener(made)
 
     async def record(agent: str, model: str, input_tokens: int, output_tokens: int) -> None:
         pass
 
-    gateway = create_model_app(ModelApi(f"http://127.0.0.1:{port}", key=lambda: "sk-real"), record)
+    gateway = create_model_app(ModelApi(f"http://127.0.0.1:{port}", key=lambda: "sk-real"), record, made.pause)
     runtime = root / "run" / "agents" / "worker"
     runtime.mkdir(parents=True)
     try:
@@ -193,12 +214,14 @@ async def rig(root: Path, *, claude: str = CLAUDE or "claude", drain: float = 20
         await made.servers.listen(runtime / "model.sock", gateway, identity="worker", mode=0o600)
         await mcp.listen(runtime / "mcp.sock", "worker")
         await hooks.listen(runtime / "policy.sock", "worker")
+        await made.controls.listener.listen(runtime / "control.sock", "worker")
         await made.start()
         yield made
     finally:
         await made.backend.close()
         await mcp.close_all()
         await hooks.close_all()
+        await made.controls.listener.close_all()
         await made.servers.close_all()
         await gateway.aclose()
         await database.close()

@@ -63,7 +63,8 @@ _AGENT: Json = {
     "model_override": FLAG,
     "unread": NUMBER,
     "last_turn": _maybe(_of("Turn")),
-    "activity": _maybe(_words("idle", "turn")),
+    "activity": _maybe(_words("idle", "turn", "compacting", "waiting")),
+    "trouble": _maybe(TEXT),
     "doing": _maybe(TEXT),
 }
 _CHANGES = dict.fromkeys(("widening", "narrowing", "neutral"), NUMBER)
@@ -106,6 +107,7 @@ SCHEMAS: dict[str, Json] = {
         proposals_waiting=NUMBER,
         inbox_unread=NUMBER,
         dead_letters=NUMBER,
+        paused=_maybe(_object(until=SECONDS, reason=TEXT)),
     ),
     "Audit": _object(
         entries=_list(_object(id=NUMBER, at=SECONDS, actor=TEXT, action=TEXT, subject=TEXT, detail={"type": "object"}))
@@ -128,7 +130,7 @@ SCHEMAS: dict[str, Json] = {
     "Log": _object(log=TEXT),
     "Shell": _object(argv=_list(TEXT)),
     "Verdict": _object(allowed=FLAG, reason=TEXT, verdicts=_list({"type": "object"})),
-    "Notes": _object(text=TEXT, bytes=NUMBER, max_bytes=NUMBER, enabled=FLAG, version=TEXT),
+    "Notes": _object(text=TEXT, bytes=NUMBER, max_bytes=NUMBER, enabled=FLAG, version=TEXT, modified=_maybe(SECONDS)),
     "Terminal": _object(terminal=_maybe(_object(id=TEXT, opened_at=SECONDS, opened_by=TEXT, attached=FLAG))),
     "Turn": _object(
         id=NUMBER,
@@ -143,6 +145,12 @@ SCHEMAS: dict[str, Json] = {
         detail=_maybe(TEXT),
         usage=_maybe({"type": "object"}),
         cost_usd=_maybe(SECONDS),
+        purpose=_words("mail", "compaction"),
+        commit=_maybe(TEXT),
+        proposal=_maybe(NUMBER),
+        notes=_maybe(TEXT),
+        cpu_seconds=_maybe(SECONDS),
+        memory_peak=_maybe(NUMBER),
     ),
     "Turns": _object(turns=_list(_of("Turn"))),
     "TurnDetails": _object(

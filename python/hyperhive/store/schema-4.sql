@@ -1,0 +1,8 @@
+-- What a turn was made of: the applied commit and proposal of its generation, the notes in its prompt (SHA-256), whether
+-- it was over mail or a compaction, and what it used.
+ALTER TABLE turns ADD COLUMN purpose TEXT NOT NULL DEFAULT 'mail'; -- mail or compaction
+ALTER TABLE turns ADD COLUMN applied_commit TEXT;
+ALTER TABLE turns ADD COLUMN proposal INTEGER;
+ALTER TABLE turns ADD COLUMN notes TEXT;
+ALTER TABLE turns ADD COLUMN cpu_seconds REAL;                     -- of all processes
+ALTER TABLE turns ADD COLUMN memory_peak INTEGER;                  -- bytes of the largest
