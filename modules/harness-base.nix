@@ -160,6 +160,7 @@ in
         cage = {
           kind = "systemd";
           argv = cage [ "--pipe" ];
+          cgroup = "/sys/fs/cgroup/hive.slice/${slice}"; # where systemd puts a slice of that name
           terminal = cage [
             "--pty"
             "--unit=${terminal}"

@@ -8,18 +8,16 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import queue
 import socket
-import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from hyperhive import errors
 from hyperhive.errors import BadInput, Forbidden, HyperhiveError, Unavailable
+from hyperhive.event_stream import Event, read_apart, until_end
 
 Json = dict[str, Any]
 
@@ -33,14 +31,6 @@ _ERRORS = {
     kind.code: kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, HyperhiveError)
 }
 _START_ONE = "start one with `hyperhive run` (or `systemctl start hive-c0re` on NixOS)"
-
-
-@dataclass(frozen=True)
-class Event:
-    """What happened: message, turn, turn_event, proposal or agent (or tick: nothing did)."""
-
-    kind: str
-    data: Json
 
 
 def find_socket(explicit: Path | None = None) -> Path:
@@ -190,6 +180,10 @@ class Client:
         """The command that opens a shell in the agent's container."""
         return [str(word) for word in self._get(f"/v1/agents/{_part(name)}/shell")["argv"]]
 
+    def turns(self, name: str, limit: int = 20) -> list[Json]:
+        """An agent's turns, newest first. Raises NotFound."""
+        return self._list(f"/v1/agents/{_part(name)}/turns", "turns", limit=limit)
+
     def set_model(self, name: str, model: str | None) -> Json:
         """Override an agent's model; None takes the override away."""
         return self._call("PUT", f"/v1/agents/{_part(name)}/model", {"model": model}, LIFECYCLE)
@@ -272,8 +266,8 @@ class Client:
                     response = connection.getresponse()
                     if response.status != 200:
                         _answer(self.path, response.status, response.read())
-                with _reader(stream, response) as news:
-                    yield _until_end(news, tick)
+                with read_apart(stream, response) as news:
+                    yield until_end(news, tick)
 
     def _get(self, target: str, **query: str | int | None) -> Json:
         given = urlencode({n: v for n, v in query.items() if v is not None}, errors="surrogateescape")
@@ -295,55 +289,3 @@ def _part(name: str) -> str:
     if name in ("", ".", "..") or not name.isprintable():
         raise BadInput(f"{name[:40]!r} is not an agent's name")
     return quote(name, safe="")
-
-
-@contextmanager
-def _reader(stream: socket.socket, response: http.client.HTTPResponse) -> Iterator[queue.SimpleQueue[Event | None]]:
-    """A thread that reads the stream for the time of the block; None in its queue is the stream's end."""
-    news: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
-
-    def read() -> None:
-        # an error: the core was killed, or the block is over; either way the stream has ended
-        with suppress(OSError, ValueError, http.client.HTTPException):
-            for event in parse_events(response):
-                news.put(event)
-        news.put(None)
-
-    thread = threading.Thread(target=read, name="events", daemon=True)
-    try:
-        thread.start()
-        yield news
-    finally:  # also of a Ctrl-C while the thread starts: one that reads on would abort the interpreter's exit
-        with suppress(OSError):  # the other side has closed it already
-            stream.shutdown(socket.SHUT_RDWR)
-        if thread.is_alive():
-            thread.join()
-        response.close()
-
-
-def _until_end(news: queue.SimpleQueue[Event | None], tick: float | None) -> Iterator[Event]:
-    while True:
-        try:
-            event = news.get(timeout=tick)
-        except queue.Empty:
-            event = Event("tick", {})
-        if event is None:
-            return
-        yield event
-
-
-def parse_events(lines: Iterator[bytes] | http.client.HTTPResponse) -> Iterator[Event]:
-    """Server-sent events as the core writes them: `event:` and one `data:` line of JSON, then an empty line.
-
-    Comments are left out. Raises ValueError if data is not a JSON object.
-    """
-    kind, data = "", ""
-    for raw in lines:
-        text = raw.decode().rstrip("\r\n")
-        if text.startswith("event: "):
-            kind = text.removeprefix("event: ")
-        elif text.startswith("data: "):
-            data = text.removeprefix("data: ")
-        elif not text and data:
-            yield Event(kind, dict(json.loads(data)))
-            kind, data = "", ""

@@ -148,6 +148,7 @@ def agent_view(name: str = "worker", **changes: Any) -> dict[str, Any]:
         "unread": 0,
         "last_turn": None,
         "activity": "idle",
+        "trouble": None,
     }
     return {**view, **changes}
 

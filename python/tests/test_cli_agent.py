@@ -151,3 +151,38 @@ def test_model_shows_overrides_and_resets(cli: Cli) -> None:
     assert cli("agent", "model", "worker", "--reset").code == 0
     assert cli.core.asked("PUT /v1/agents/worker/model") == [{"model": "sonnet"}, {"model": None}]
     assert cli("agent", "model", "worker", "sonnet", "--reset").code == 1
+
+
+def test_turns_say_what_each_was_made_of_and_what_it_used(cli: Cli) -> None:
+    whole = {
+        "id": 7, "agent": "worker", "generation": 3, "model": "haiku", "session_id": "0123456789abcdef",
+        "outcome": None, "message_ids": [4, 5], "started_at": 1.0, "ended_at": None, "detail": None, "usage": None, "cost_usd": None,
+        "purpose": "mail", "commit": "c" * 40, "proposal": 9, "notes": "ab" * 32, "cpu_seconds": 1.25,
+        "memory_peak": 300 * 2**20,
+    }  # fmt: skip
+    bare = {**whole, "id": 6, "message_ids": [], "purpose": "compaction", "outcome": "completed", "proposal": None}
+    bare |= {"notes": None, "cpu_seconds": None, "memory_peak": None, "commit": None}
+    cli.core.answer("GET /v1/agents/worker/turns?limit=2", {"turns": [whole, bare]})
+    _, first, second = cli("agent", "turns", "worker", "-n", "2").out.splitlines()
+    for part in (
+        "7",
+        "runs",
+        "4, 5",
+        "3 (proposal 9)",
+        "cccccccccccc",
+        "haiku",
+        "01234567",
+        "abababab",
+        "1.2 s",
+        "300 MiB",
+    ):
+        assert part in first, first
+    assert "compaction" in second and second.split()[-3:] == ["-", "-", "-"]
+    assert json.loads(cli("agent", "turns", "worker", "-n", "2", "--json").out)[0]["notes"] == "ab" * 32
+
+
+def test_an_agent_that_waits_says_why(cli: Cli) -> None:
+    trouble = "usage_limit: it resets at 2026-11-24T16:00:00Z"
+    cli.core.answer("GET /v1/agents/worker", agent_details(activity="waiting", trouble=trouble))
+    shown = cli("agent", "show", "worker").out
+    assert "running (waiting)" in shown and trouble in shown

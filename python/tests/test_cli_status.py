@@ -18,6 +18,7 @@ STATUS = {
     "proposals_waiting": 1,
     "inbox_unread": 0,
     "dead_letters": 0,
+    "paused": None,
 }
 
 
@@ -39,3 +40,9 @@ def test_status_says_what_waits_and_how_to_see_it(cli: Cli) -> None:
     assert "proposals:    1 to decide: hyperhive apply list --state checked\n" in shown
     assert "inbox:        0 unread\n" in shown
     assert json.loads(cli("status", "--json").out) == {**STATUS, "socket": str(cli.core.path)}
+
+
+def test_a_paused_hive_says_until_when_and_why(cli: Cli) -> None:
+    pause = {"until": 1.0, "reason": "the model API's"}
+    cli.core.answer("GET /v1/status", {**STATUS, "paused": pause})
+    assert "until 1970-01-01T00:00:01.000Z, usage limit: the model API's" in cli("status").out

@@ -11,8 +11,9 @@ import pytest
 from operator_rig import FakeCore, fake_core, until
 
 from hyperhive import client as client_module
-from hyperhive.client import Client, Event, call, find_socket, parse_events
+from hyperhive.client import Client, call, find_socket
 from hyperhive.errors import BadInput, Conflict, Forbidden, HyperhiveError, NotFound, Rejected, TooLarge, Unavailable
+from hyperhive.event_stream import Event, parse_events
 
 
 @pytest.fixture

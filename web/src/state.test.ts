@@ -13,6 +13,7 @@ const agent = (name: string, changes: Partial<Agent> = {}): Agent => ({
   unread: 0,
   last_turn: null,
   activity: "idle",
+  trouble: null,
   doing: null,
   ...changes,
 });

@@ -36,6 +36,12 @@ export function apply(hive: Hive, { kind, data }: LiveEvent): { hive: Hive; relo
   }
 }
 
+/** What an agent is in: a step of its work if it runs, else its container's state. */
+export function stateWords(agent: Agent): string {
+  const working = { turn: "in a turn", compacting: "compacting", waiting: "waiting" }[agent.activity as string];
+  return agent.state === "running" && working !== undefined ? working : agent.state;
+}
+
 function agentEvent(hive: Hive, data: Record<string, unknown>): { hive: Hive; reload: Part[] } {
   const name = String(data.name);
   switch (data.event) {
@@ -43,7 +49,9 @@ function agentEvent(hive: Hive, data: Record<string, unknown>): { hive: Hive; re
       return { hive: patch(hive, name, { doing: data.doing as string | null }), reload: [] };
     case "idle":
     case "turn":
-      return { hive: patch(hive, name, { activity: data.event, state: "running" }), reload: [] };
+    case "compacting":
+    case "waiting":
+      return { hive: patch(hive, name, { activity: data.event, trouble: (data.trouble ?? null) as string | null, state: "running" }), reload: [] };
     case "denied":
       return { hive, reload: [] };
     default: // a proposal may be out of date now

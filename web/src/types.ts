@@ -26,7 +26,15 @@ export interface Turn {
   detail: string | null;
   usage: Usage | null;
   cost_usd: number | null;
+  purpose: "mail" | "compaction";
+  commit: string | null;
+  proposal: number | null;
+  notes: string | null;
+  cpu_seconds: number | null;
+  memory_peak: number | null;
 }
+
+export type Activity = "idle" | "turn" | "compacting" | "waiting";
 
 export interface Agent {
   name: string;
@@ -38,7 +46,8 @@ export interface Agent {
   model_override: boolean;
   unread: number;
   last_turn: Turn | null;
-  activity: "idle" | "turn" | null;
+  activity: Activity | null;
+  trouble: string | null;
   doing: string | null;
 }
 
@@ -188,6 +197,7 @@ export interface Notes {
   max_bytes: number;
   enabled: boolean;
   version: string;
+  modified: number | null;
 }
 
 export interface AuditEntry {

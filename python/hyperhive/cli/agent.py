@@ -16,6 +16,9 @@ from hyperhive.errors import BadInput, Unavailable
 app = group("The agents: list, create, start, stop, look inside.")
 
 
+ACTIVITIES = {"turn": "in a turn", "compacting": "compacting its session", "waiting": "waiting"}
+
+
 class RoleName(StrEnum):
     """What `create --role` takes (settings.Role, whose module is heavier)."""
 
@@ -46,8 +49,8 @@ def _row(agent: dict[str, Any]) -> list[object]:
 
 
 def _state(agent: dict[str, Any]) -> str:
-    in_turn = agent["state"] == "running" and agent["activity"] == "turn"
-    return "running (in a turn)" if in_turn else str(agent["state"])
+    words = ACTIVITIES.get(agent["activity"]) if agent["state"] == "running" else None
+    return f"running ({words})" if words else str(agent["state"])
 
 
 def _turn(turn: dict[str, Any] | None) -> str:
@@ -90,6 +93,7 @@ def _facts(agent: dict[str, Any]) -> list[tuple[str, object]]:
         ("model", _sourced(agent, "model", agent["model"])),
         *((path.split(".")[0], _sourced(agent, path, ", ".join(held or []) or "none")) for path, held in lists.items()),
         ("overrides", ", ".join(f"{key} = {value}" for key, value in agent["overrides"].items()) or "none"),
+        ("trouble", agent["trouble"]),
         ("unread", agent["unread"]),
         ("last turn", _turn(agent["last_turn"])),
     ]
@@ -113,6 +117,41 @@ def _generations(agent: dict[str, Any]) -> None:
         for row in agent["generations"]
     )
     table(["GENERATION", "COMMIT", "HEALTHY", "MADE", "REASON"], rows, empty="no generation yet")
+
+
+@app.command()
+def turns(
+    ctx: typer.Context,
+    name: AgentName,
+    lines: Annotated[int, typer.Option("--lines", "-n", metavar="N", min=1, max=1000)] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """An agent's turns, newest first: what each was made of, how it ended, what it used."""
+    found = client(ctx).turns(name, lines)
+    if as_json:
+        print_json(found)
+        return
+    headers = ["TURN", "BEGAN", "OUTCOME", "MAIL", "GENERATION", "COMMIT", "MODEL", "SESSION", "NOTES", "CPU", "MEMORY"]
+    table(headers, map(_turn_row, found), empty="no turn yet")
+
+
+def _turn_row(turn: dict[str, Any]) -> list[object]:
+    mail = ", ".join(map(str, turn["message_ids"])) or turn["purpose"]
+    proposal = f" (proposal {turn['proposal']})" if turn["proposal"] is not None else ""
+    cpu, memory = turn["cpu_seconds"], turn["memory_peak"]
+    return [
+        turn["id"],
+        ago(turn["started_at"]),
+        turn["outcome"] or "runs",
+        mail,
+        f"{turn['generation']}{proposal}",
+        (turn["commit"] or "-")[:12],
+        turn["model"],
+        turn["session_id"][:8],
+        (turn["notes"] or "-")[:8],
+        "-" if cpu is None else f"{cpu:.1f} s",
+        "-" if memory is None else f"{memory / 2**20:.0f} MiB",
+    ]
 
 
 @app.command()

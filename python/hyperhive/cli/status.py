@@ -7,7 +7,7 @@ from typing import Any
 import typer
 
 from hyperhive.cli.common import AsJson, client, group
-from hyperhive.cli.output import fields, print_json
+from hyperhive.cli.output import fields, iso, print_json
 
 app = group()
 
@@ -29,8 +29,13 @@ def status(ctx: typer.Context, as_json: AsJson = False) -> None:
             ("proposals", _waiting(found["proposals_waiting"], "to decide", "hyperhive apply list --state checked")),
             ("inbox", _waiting(found["inbox_unread"], "unread", "hyperhive inbox")),
             ("dead letters", found["dead_letters"]),
+            ("paused", _paused(found["paused"])),
         ]
     )
+
+
+def _paused(pause: dict[str, Any] | None) -> str | None:
+    return None if pause is None else f"until {iso(pause['until'])}, usage limit: {pause['reason']}"
 
 
 def _waiting(number: Any, what: str, command: str) -> str:  # noqa: ANN401  (a number of the core's JSON)

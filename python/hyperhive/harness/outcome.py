@@ -31,10 +31,13 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Resources:
-    """What the processes of a turn used: seconds of CPU of all of them, and the most memory (bytes) of the largest."""
+    """What the processes of a turn used: seconds of CPU, the most memory at a time (bytes; None: not measured), and how
+    many the kernel killed since that was too much.
+    """
 
     cpu_seconds: float
-    memory_peak: int
+    memory_peak: int | None
+    oom_kills: int = 0
 
 
 @dataclass
@@ -101,6 +104,8 @@ def judge(events: Events, stderr: str) -> Verdict:
     if events.lacks_hive:
         return NO_HIVE
     if not events.results:
+        if events.resources is not None and events.resources.oom_kills:
+            return Verdict(Outcome.OUT_OF_MEMORY, "the turn used more memory than it may, so all of it was ended")
         text = stderr.strip().splitlines()[-1:] or ["no result and no message"]
         lost = "No conversation found" in stderr or "already in use" in stderr
         return Verdict(Outcome.NO_SESSION if lost else Outcome.CRASHED, text[0][:500])

@@ -12,13 +12,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
-from pathlib import Path
 from typing import IO
 
 from hyperhive import process
 from hyperhive.harness.claude import MODEL_PORT, command, environment
 from hyperhive.harness.config import HarnessConfig
-from hyperhive.harness.outcome import NO_HIVE, Events, Outcome, Resources, Verdict, judge
+from hyperhive.harness.outcome import NO_HIVE, Events, Outcome, Verdict, judge
+from hyperhive.harness.resources import Meter, descendants
 from hyperhive.harness.session import Session
 
 TICK = 1.0  # seconds between looks at the clock
@@ -101,9 +101,11 @@ def run_claude(
         finally:
             os.close(inside)
         try:
-            ended = _pump(child, pipes, deadline, lifeline)
+            meter = Meter(child.pid, config.cgroup)
+            ended = _pump(child, pipes, deadline, lifeline, meter)
+            pipes.events.resources = meter.total()
         finally:
-            pipes.events.resources = _end(child, lifeline)
+            _end(child, lifeline)
     if ended is not None:
         return ended, pipes.events
     return judge(pipes.events, pipes.stderr.decode(errors="replace")), pipes.events
@@ -119,20 +121,13 @@ def _start(argv: list[str], prompt: str, lifeline: int) -> process.Popen[bytes]:
         )  # fmt: skip
 
 
-def _end(child: process.Popen[bytes], lifeline: IO[bytes]) -> Resources:
-    """End what is left of it. Nothing has waited for the child before: only who waits learns what it used."""
-    _signal(child.pid, signal.SIGKILL)
+def _end(child: process.Popen[bytes], lifeline: IO[bytes]) -> None:
+    child.kill()
     lifeline.close()
-    _, status, used = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)
+    child.wait()
     for pipe in (child.stdout, child.stderr):
         assert pipe
         pipe.close()
-    return Resources(used.ru_utime + used.ru_stime, used.ru_maxrss * 1024)
-
-
-def _has_ended(child: process.Popen[bytes]) -> bool:
-    return os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
 def argv(config: HarnessConfig, words: Sequence[str], lifeline: int) -> list[str]:
@@ -158,10 +153,13 @@ def _script() -> str:
     return resources.files("hyperhive").joinpath("harness/turn.sh").read_text()
 
 
-def _pump(child: process.Popen[bytes], pipes: _Pipes, deadline: float, lifeline: IO[bytes]) -> Verdict | None:
+def _pump(
+    child: process.Popen[bytes], pipes: _Pipes, deadline: float, lifeline: IO[bytes], meter: Meter
+) -> Verdict | None:
     """Read both outputs to their end. Returns a verdict if the turn had to be ended from here."""
     ended: Verdict | None = None
     next_tick = 0.0
+    results = 0
     with selectors.DefaultSelector() as selector:
         assert child.stdout and child.stderr
         selector.register(child.stdout, selectors.EVENT_READ)
@@ -170,7 +168,10 @@ def _pump(child: process.Popen[bytes], pipes: _Pipes, deadline: float, lifeline:
             ready = selector.select(TICK)
             for key, _ in ready:
                 _read(selector, key, pipes, child)
-            if not ready and _has_ended(child):  # something outlived it, silent, and holds the pipes
+            if len(pipes.events.results) > results:  # it is about to end
+                results = len(pipes.events.results)
+                meter.look()
+            if not ready and child.poll() is not None:  # something outlived it, silent, and holds the pipes
                 if lifeline.closed:
                     break
                 lifeline.close()
@@ -180,6 +181,7 @@ def _pump(child: process.Popen[bytes], pipes: _Pipes, deadline: float, lifeline:
                 continue
             else:
                 next_tick = time.monotonic() + TICK
+                meter.look()
                 ended = _must_end(pipes.hooks, deadline)
             if ended is not None:
                 _interrupt(child)
@@ -213,9 +215,9 @@ def _interrupt(child: process.Popen[bytes]) -> None:
     for pid in claude_processes(child.pid):
         _signal(pid, signal.SIGINT)
     deadline = time.monotonic() + INTERRUPT_TIME
-    while not _has_ended(child) and time.monotonic() < deadline:
+    while child.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
-    _signal(child.pid, signal.SIGKILL)
+    child.kill()
 
 
 def _signal(pid: int, number: int) -> None:
@@ -224,16 +226,5 @@ def _signal(pid: int, number: int) -> None:
 
 
 def claude_processes(root: int) -> list[int]:
-    """The pids of `claude` processes (also `.claude-wrapped`) below the process `root`, from /proc."""
-    parents: dict[int, tuple[int, str]] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                name, rest = (entry / "stat").read_text(errors="replace").split("(", 1)[1].rsplit(")", 1)
-            except (OSError, IndexError, ValueError):
-                continue
-            parents[int(entry.name)] = (int(rest.split()[1]), name)
-    below = {root}
-    while grown := {pid for pid, (parent, _) in parents.items() if parent in below} - below:
-        below |= grown
-    return sorted(pid for pid in below if pid in parents and "claude" in parents[pid][1])
+    """The pids of `claude` processes (also `.claude-wrapped`) below the process `root`."""
+    return [pid for pid, name in descendants(root).items() if "claude" in name]

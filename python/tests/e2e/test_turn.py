@@ -261,20 +261,20 @@ def _alive(fragment: str) -> bool:
 
 
 def test_a_session_that_overflows_is_turned_into_notes_by_the_real_cli(tmp_path: Path) -> None:
-    """The API says that the prompt is too long, then answers the compaction, then the same mail in a fresh session."""
-    too_long = {"status": 400, "error": {"type": "invalid_request_error", "message": "prompt is too long: 9 > 8"}}
+    """A full session takes no more mail; the model writes the notes, and the same mail is answered in a fresh one."""
+    full = {"text": "I have seen the cellar.", "usage": {"input_tokens": 199_000}}
+    session = {"turnTimeout": 60, "maxTurns": 80, "compactAt": 2_000_000}
     notes = marked_notes({"text": "# What I know\nThe cellar key hangs behind the door."})
 
     async def go() -> None:
-        async with rig(tmp_path) as hive:
-            first = await hive.say([{"text": "I have seen the cellar."}], f"Look at the cellar. {notes}")
+        async with rig(tmp_path, session=session) as hive:
+            first = await hive.say([full], f"Look at the cellar. {notes}")
             await hive.turn_done(first)
-            second = await hive.say([too_long], "Where does the key hang?")
-            await hive.until(lambda c: c.execute("SELECT 1 FROM turns WHERE purpose = 'compaction'").fetchone())
-            row = await hive.turn_done(second, 60)
-            assert (await hive.outcomes())[:3] == ["completed", "context_overflow", "completed"], await hive.outcomes()
+            row = await hive.turn_done(await hive.say([{"text": "Behind the door."}], "Where does the key hang?"), 60)
+            assert await hive.outcomes() == ["completed", "context_overflow", "completed", "completed"]
             written = tmp_path / "agents/worker/state/notes.md"
             assert written.read_text() == "# What I know\nThe cellar key hangs behind the door.\n"
-            assert row["notes"] is not None
+            assert (row["purpose"], row["notes"] is not None, row["memory_peak"] > 2**24) == ("mail", True, True)
+            assert 0.1 < row["cpu_seconds"] < 60
 
     asyncio.run(go())

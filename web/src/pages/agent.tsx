@@ -6,6 +6,7 @@ import { useHive, useLoaded } from "../hooks";
 import { Card } from "../message";
 import { isUp, Power, usePower } from "../power";
 import { TABS, to } from "../router";
+import { stateWords } from "../state";
 import type { AgentDetails, Message } from "../types";
 import { Badge, Empty, Failure, Section } from "../ui";
 import { NotesTab } from "./notes";
@@ -45,7 +46,7 @@ export function AgentPage({ name, tab, turn }: { name: string; tab: string; turn
       <header class="head">
         <h1>{name}</h1>
         <span class="facts">
-          <Badge kind={`state-${agent.state}`}>{agent.activity === "turn" ? "in a turn" : agent.state}</Badge>
+          <Badge kind={`state-${agent.state}`}>{stateWords(agent)}</Badge>
           <Badge kind="role">{agent.role}</Badge>
           <span>
             <Line text={agent.model ?? "no model"} longest={60} /> {agent.model_override && <Badge kind="override">run-time override</Badge>}
@@ -57,6 +58,11 @@ export function AgentPage({ name, tab, turn }: { name: string; tab: string; turn
           <Power agent={agent} power={power} />
         </span>
       </header>
+      {agent.trouble !== null && (
+        <p class="trouble">
+          <Line text={agent.trouble} longest={500} />
+        </p>
+      )}
       <Failure error={power.error ?? details.error} />
       <nav class="tabs" aria-label={`Of ${name}`}>
         {TABS.map((each) => (

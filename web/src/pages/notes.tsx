@@ -5,7 +5,7 @@ import { bytes } from "../format";
 import { useDraft, useLoaded } from "../hooks";
 import { Long } from "../hostile";
 import type { Notes } from "../types";
-import { Empty, Failure, Section } from "../ui";
+import { Empty, Failure, Section, When } from "../ui";
 
 export function NotesTab({ name }: { name: string }) {
   const path = url`/v1/agents/${name}/notes`;
@@ -56,6 +56,11 @@ export function NotesTab({ name }: { name: string }) {
           <span class="facts">
             <span>
               {bytes(notes.bytes)} of {bytes(notes.max_bytes)}
+              {notes.modified !== null && (
+                <>
+                  , changed <When at={notes.modified} />
+                </>
+              )}
             </span>
             <button type="button" onClick={begin}>
               Edit

@@ -7,7 +7,7 @@ import { Line, plain } from "../hostile";
 import { memo } from "../memo";
 import { Power, usePower } from "../power";
 import { to } from "../router";
-import { decidable, failed, type Hive, model, waitingFor } from "../state";
+import { decidable, failed, type Hive, model, stateWords, waitingFor } from "../state";
 import type { Agent } from "../types";
 import { Counts } from "./proposals";
 import { Badge, Confirm, Empty, Failure, Section, useListKeys, When } from "../ui";
@@ -16,7 +16,7 @@ const MANY = 8;
 
 /** Whether each word of the filter is in what is shown of the agent. */
 export function holds(agent: Agent, filter: string): boolean {
-  const state = agent.activity === "turn" ? "in a turn" : agent.state;
+  const state = stateWords(agent);
   const text = [agent.name, agent.role, state, agent.model ?? "", agent.last_turn?.outcome ?? ""].join(" ").toLowerCase();
   return filter.toLowerCase().split(/\s+/).every((word) => text.includes(word));
 }
@@ -120,7 +120,7 @@ const Card = memo(function Card({ agent }: { agent: Agent }) {
         {agent.name}
       </a>
       <span class="facts">
-        <Badge kind={`state-${agent.state}`}>{agent.activity === "turn" ? "in a turn" : agent.state}</Badge>
+        <Badge kind={`state-${agent.state}`}>{stateWords(agent)}</Badge>
         {agent.role === "manager" && <Badge kind="role">manager</Badge>}
         <span title={agent.model_override ? "overridden at run time" : undefined}>
           <Line text={agent.model ?? "no model"} longest={40} /> {agent.model_override && <Badge kind="override">override</Badge>}
@@ -128,8 +128,16 @@ const Card = memo(function Card({ agent }: { agent: Agent }) {
         <span title="generation">gen {agent.generation || "–"}</span>
         {agent.unread > 0 && <Badge kind="unread">{agent.unread} unread</Badge>}
       </span>
-      <span class="doing">
-        {agent.doing !== null ? <Line text={agent.doing} longest={100} /> : agent.activity === "turn" ? "begins" : ""}
+      <span class={agent.trouble === null ? "doing" : "doing trouble"} title={agent.trouble ?? undefined}>
+        {agent.trouble !== null ? (
+          <Line text={agent.trouble} longest={160} />
+        ) : agent.doing !== null ? (
+          <Line text={agent.doing} longest={100} />
+        ) : agent.activity === "turn" ? (
+          "begins"
+        ) : (
+          ""
+        )}
       </span>
       <span class="last">
         {turn === null ? (

@@ -1,7 +1,7 @@
 // An agent's turns: the running or chosen one step by step as it streams, where its time went, and the history.
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { url } from "../api";
-import { cost, count, duration, plural } from "../format";
+import { bytes, cost, count, duration, plural } from "../format";
 import { useEvents, useLoaded, useNow, useRows } from "../hooks";
 import { Line, Long, plain, Text } from "../hostile";
 import { memo } from "../memo";
@@ -34,7 +34,7 @@ export function TurnsTab({ agent, turn }: { agent: Agent; turn?: number }) {
                   <span class="who">
                     <Line text={each.model} longest={40} />
                   </span>
-                  <span class="what">{plural(each.message_ids.length, "message")}</span>
+                  <span class="what">{each.purpose === "mail" ? plural(each.message_ids.length, "message") : each.purpose}</span>
                   <span>{each.ended_at === null ? "" : duration(each.ended_at - each.started_at)}</span>
                   <span>{each.cost_usd === null ? "" : cost(each.cost_usd)}</span>
                   <span class="when">
@@ -115,8 +115,25 @@ function Used({ turn, events }: { turn: Turn; events: TurnEvent[] }) {
         {count(used.input)} in, {count(used.output)} out
       </span>
       {dollars !== null && <span>{cost(dollars)}</span>}
+      {turn.cpu_seconds !== null && <span>{duration(turn.cpu_seconds)} CPU</span>}
+      {turn.memory_peak !== null && <span>{bytes(turn.memory_peak)} memory</span>}
       <span>
         <Line text={turn.model} longest={60} />
+      </span>
+      <span title="What this turn was made of">
+        generation {turn.generation}
+        {turn.proposal !== null && (
+          <>
+            {" "}
+            (<a href={to.proposal(turn.proposal)}>proposal {turn.proposal}</a>)
+          </>
+        )}
+        , commit <code>{(turn.commit ?? "?").slice(0, 12)}</code>, session <code>{turn.session_id.slice(0, 8)}</code>
+        {turn.notes !== null && (
+          <>
+            , notes <code>{turn.notes.slice(0, 8)}</code>
+          </>
+        )}
       </span>
     </span>
   );
