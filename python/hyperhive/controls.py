@@ -206,7 +206,8 @@ async def _result(line: Line) -> tuple[bytes, float | None]:
     try:
         said = json.loads(first)
         code, error, modified = int(said["exit"]), str(said["error"]), said.get("modified")
-        modified = None if modified is None else float(modified)
+        if modified is not None and not (isinstance(modified, int | float) and 0 <= modified < 2**40):
+            raise ValueError(modified)
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as broken:
         raise ConnectionError("the harness answers nonsense") from broken
     if code == CHANGED:

@@ -156,8 +156,9 @@ def test_model_shows_overrides_and_resets(cli: Cli) -> None:
 def test_turns_say_what_each_was_made_of_and_what_it_used(cli: Cli) -> None:
     whole = {
         "id": 7, "agent": "worker", "generation": 3, "model": "haiku", "session_id": "0123456789abcdef",
-        "outcome": None, "message_ids": [4, 5], "started_at": 1.0, "ended_at": None, "detail": None, "usage": None, "cost_usd": None,
-        "purpose": "mail", "commit": "c" * 40, "proposal": 9, "notes": "ab" * 32, "cpu_seconds": 1.25,
+        "outcome": None, "message_ids": [4, 5], "started_at": 1.0, "ended_at": None, "detail": None,
+        "usage": None, "cost_usd": None, "purpose": "mail",
+        "commit": "c" * 40, "proposal": 9, "notes": "ab" * 32, "cpu_seconds": 1.25,
         "memory_peak": 300 * 2**20,
     }  # fmt: skip
     bare = {**whole, "id": 6, "message_ids": [], "purpose": "compaction", "outcome": "completed", "proposal": None}

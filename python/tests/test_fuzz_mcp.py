@@ -29,6 +29,7 @@ from fuzz_rig import (
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hyperhive import controls
 from hyperhive.api.mcp import MAX_LINE
 from hyperhive.core import Core
 
@@ -41,8 +42,9 @@ WHO = {"name": "whoami", "arguments": {}}
 
 @pytest.fixture(scope="module")
 def core(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served[Core]]:
-    """A core whose agents never run."""
-    with served(lambda: hive(tmp_path_factory.mktemp("hive"))) as made:
+    """A core whose agents never run, so that none waits for its harness."""
+    with pytest.MonkeyPatch.context() as patch, served(lambda: hive(tmp_path_factory.mktemp("hive"))) as made:
+        patch.setattr(controls, "CONNECT_TIME", 0.0)
         yield made
 
 

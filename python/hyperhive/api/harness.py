@@ -204,7 +204,7 @@ async def _begin_turn(call: _Call) -> Json:
     body = call.json()
     ids, session = integers(body, "message_ids"), text(body, "session_id", longest=MAX_NAME)
     model, generation = text(body, "model", longest=MAX_NAME), integer(body, "generation")
-    notes, purpose = optional_text(body, "notes"), optional_text(body, "purpose") or "mail"
+    notes, purpose = optional_text(body, "notes", longest=64), optional_text(body, "purpose") or "mail"
     if purpose not in _PURPOSES:
         raise BadInput(f"purpose must be one of {', '.join(_PURPOSES)}")
     turn = await call.core.database.write(
@@ -215,7 +215,7 @@ async def _begin_turn(call: _Call) -> Json:
             model=model,
             session_id=session,
             message_ids=ids,
-            notes=notes and notes[:64],
+            notes=notes,
             purpose=purpose,
         )
     )
