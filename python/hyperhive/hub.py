@@ -27,7 +27,10 @@ REMEMBERED = 600.0
 
 @dataclass(frozen=True)
 class Event:
-    """One thing that happened. `kind` is message, read, turn, turn_event, proposal, proposal_log or agent."""
+    """One thing that happened. `kind` is message, read, turn, turn_event, turn_text, proposal, proposal_log or agent.
+
+    `number` is its place; 0: it has none.
+    """
 
     kind: str
     data: dict[str, Any]
@@ -56,6 +59,11 @@ class Subscription:
             return False
         self._queue.put_nowait(event)
         return True
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the listener keeps up."""
+        return self._queue.qsize() < QUEUE // 2
 
     def resume(self, event: Event) -> None:
         """Queue an event that happened before, if it is wanted."""
@@ -101,6 +109,13 @@ class Hub:
         for subscription in list(self._subscriptions):
             if not subscription.offer(event):
                 self._subscriptions.discard(subscription)
+
+    def pass_on(self, kind: str, data: dict[str, Any]) -> None:
+        """Tell those who listen at this moment something that nobody will miss: it is not kept, and has no place."""
+        event = Event(kind, data)
+        for subscription in self._subscriptions:
+            if subscription.has_room:
+                subscription.offer(event)
 
     def position(self, number: int | None = None) -> str:
         """The name of the place after that event (None: the newest), for `subscribe`."""

@@ -31,9 +31,14 @@ class Turn:
 
     def __init__(self, root: Path, script: str, *, prompt: str = "go", stop: str = "", **changes: Any) -> None:
         self.batches: list[bytes] = []
+        self.texts: list[str] = []
         self._stop = state_of(root) / stop if stop else None
         made = config(root, script, **changes)
-        hooks = TurnHooks(lines=self.batches.append, tick=lambda: self._stop is not None and self._stop.exists())
+        hooks = TurnHooks(
+            lines=self.batches.append,
+            text=self.texts.append,
+            tick=lambda: self._stop is not None and self._stop.exists(),
+        )
         self.verdict: Verdict
         self.events: Events
         self.verdict, self.events = run_turn(made, FRESH, prompt, hooks)
@@ -192,3 +197,19 @@ def children(parent: int, program: str) -> list[int]:
     """The pids of a process's children of that name."""
     stats = [path.read_text() for path in Path("/proc").glob("[0-9]*/stat")]
     return [int(stat.split()[0]) for stat in stats if f" ({program}) S {parent} " in stat]
+
+
+def test_what_is_being_written_is_shown_in_pieces_and_kept_whole(tmp_path: Path) -> None:
+    def piece(text: object, **more: object) -> dict[str, Any]:
+        delta = {"type": "text_delta", "text": text}
+        return {"type": "stream_event", "event": {"type": "content_block_delta", "index": 0, "delta": delta}, **more}
+
+    subagent = piece("not mine", parent_tool_use_id="toolu_1")
+    first = prints(
+        INIT, piece("It ", parent_tool_use_id=None), piece("begins"), subagent, piece(7), {"type": "stream_event"}
+    )
+    said = {"type": "assistant", "message": {"content": [{"type": "text", "text": "It begins and ends"}]}}
+    turn = Turn(tmp_path, STORE + first + "sleep 0.5\n" + prints(piece(" and"), piece(" ends"), said, DONE))
+    assert turn.verdict.outcome is Outcome.COMPLETED
+    assert "It begins and ends".startswith("".join(turn.texts)) and turn.texts[0].startswith("It ")
+    assert [line["type"] for line in turn.lines] == ["system", "assistant", "result"]

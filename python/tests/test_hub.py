@@ -144,3 +144,26 @@ def test_a_gap_in_which_nobody_listened_is_noticed(monkeypatch: pytest.MonkeyPat
             assert not listener.whole, "nor later"
 
     asyncio.run(run())
+
+
+def test_what_is_passed_on_has_no_place_and_is_not_kept_for_those_who_come_back() -> None:
+    async def run() -> None:
+        hub = Hub()
+        async with hub.subscribe() as listener, asyncio.timeout(DEADLINE):
+            before = hub.position()
+            hub.pass_on("turn_text", {"text": "a"})
+            hub.publish("turn", {"turn": 1})
+            assert [(event.kind, event.number > 0) for event in [await anext(listener), await anext(listener)]] == [
+                ("turn_text", False),
+                ("turn", True),
+            ]
+            async with hub.subscribe(after=before) as late:
+                assert (late.whole, (await anext(late)).kind) == (True, "turn")
+            for _ in range(2 * QUEUE):
+                hub.pass_on("turn_text", {"text": "flood"})
+            hub.publish("turn", {"turn": 2})
+            while (event := await anext(listener)).kind == "turn_text":
+                pass
+            assert event.data == {"turn": 2}, "who is slow misses pieces, and nothing else"
+
+    asyncio.run(run())

@@ -52,6 +52,17 @@ test("a turn is seen as it happens, a reload in its middle loses nothing, and a 
   await page.locator(".timing dt", { hasText: "tools" }).waitFor();
 });
 
+test("what an agent writes is seen while it writes it", async () => {
+  const { page } = await hive.operator("#/agents/worker");
+  await send([{ text: "It begins with a word and goes on for quite a while until <b>all</b> is said.", pace: 0.25 }]);
+  const written = page.locator(".step.text-step").last();
+  await written.getByText("It begins with a word", { exact: false }).waitFor();
+  expect(await written.textContent()).not.toContain("is said");
+  await written.getByText("goes on for quite a while until <b>all</b> is said.", { exact: false }).waitFor();
+  await page.locator("h2 .badge", { hasText: "completed" }).waitFor();
+  expect(await page.locator(".step.text-step", { hasText: "It begins with a word" }).count()).toBe(1);
+});
+
 const EVIL = [
   '<img src=x onerror="alert(1)"><script>alert(2)</script>',
   "javascript:alert(3) http://evil.example/",

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { isDenial, mainInput, mergeEvents, steps, usageOf } from "./turn";
+import { isDenial, mainInput, mergeEvents, steps, usageOf, written } from "./turn";
 import type { Block, StreamEvent, TurnEvent } from "./types";
 
 const at = (seq: number, event: StreamEvent): TurnEvent => ({ seq, at: seq, event });
@@ -63,4 +63,15 @@ test("the input that says most is shown first", () => {
   expect(mainInput({ to: "operator", body: "x" })).toEqual({ text: "operator", whole: false });
   expect(mainInput({ odd: 1 })).toEqual({ text: '{"odd":1}', whole: true });
   expect(mainInput(undefined)).toEqual({ text: "", whole: true });
+});
+
+test("what is being written adds up until its message comes, for this turn alone", () => {
+  const piece = (turn: number, text: string) => ({ kind: "turn_text", data: { agent: "worker", turn, text } });
+  const whole = (turn: number, type: string) => ({ kind: "turn_event", data: { agent: "worker", turn, seq: 1, event: { type } } });
+  expect(written("", 1, [piece(1, "It "), piece(2, "x"), piece(1, "begins")])).toBe("It begins");
+  expect(written("It ", 1, [piece(1, "begins"), whole(1, "user"), whole(2, "assistant")])).toBe("It begins");
+  expect(written("It ", 1, [piece(1, "begins"), whole(1, "assistant"), piece(1, "Next")])).toBe("Next");
+  expect(written("It ", 1, [{ kind: "turn", data: { turn: 1, outcome: "interrupted" } }])).toBe("");
+  expect(written("", 1, [piece(1, "x".repeat(200_000)), piece(1, "END")])).toMatch(/^x{65533}END$/);
+  expect(steps([], "It be")).toEqual([{ kind: "text", key: "coming", text: "It be" }]);
 });

@@ -1,5 +1,5 @@
 // A turn's stream of events as steps that a person reads: each tool call with its result.
-import type { Block, StreamEvent, TurnEvent, Usage } from "./types";
+import type { Block, LiveEvent, StreamEvent, TurnEvent, Usage } from "./types";
 
 export type Step =
   | { kind: "text"; key: string; text: string }
@@ -16,13 +16,11 @@ export function mergeEvents(old: TurnEvent[], fresh: TurnEvent[]): TurnEvent[] {
   return bySeq.size === old.length ? old : [...bySeq.values()].sort((one, other) => one.seq - other.seq);
 }
 
-/** The steps of a turn, from all its events so far. */
-export function steps(events: TurnEvent[]): Step[] {
+/** The steps of a turn, from all its events so far, and what is being written after them. */
+export function steps(events: TurnEvent[], coming = ""): Step[] {
   const found: Step[] = [];
   const calls = new Map<string, Step & { kind: "call" }>();
-  let coming = ""; // text that is being written; the message that holds it whole comes after it
   for (const { seq, event } of events) {
-    coming = event.type === "stream_event" ? coming + delta(event) : event.type === "assistant" ? "" : coming;
     for (const [index, block] of blocks(event).entries()) add(found, calls, `${seq}.${index}`, block);
     const note = noteOf(event);
     if (note !== null) found.push({ kind: "note", key: `${seq}`, ...note });
@@ -35,9 +33,17 @@ export function steps(events: TurnEvent[]): Step[] {
   return found;
 }
 
-function delta(event: StreamEvent): string {
-  const told = event.event?.delta;
-  return told?.type === "text_delta" && typeof told.text === "string" ? told.text : "";
+const LONGEST_COMING = 64 * 1024;
+
+/** What is being written in a turn after these events: pieces add up until the message that holds them whole. */
+export function written(coming: string, turn: number, told: LiveEvent[]): string {
+  for (const { kind, data } of told) {
+    if (data.turn !== turn) continue;
+    if (kind === "turn_text") coming = (coming + String(data.text)).slice(-LONGEST_COMING);
+    else if (kind === "turn_event" && (data.event as StreamEvent).type === "assistant") coming = "";
+    else if (kind === "turn" && data.outcome !== null) coming = "";
+  }
+  return coming;
 }
 
 function add(found: Step[], calls: Map<string, Step & { kind: "call" }>, key: string, block: Block): void {

@@ -97,7 +97,6 @@ export interface StreamEvent {
   model?: string;
   bytes?: number;
   text?: string;
-  event?: { type?: string; delta?: { type?: string; text?: unknown } };
 }
 
 export interface Block {

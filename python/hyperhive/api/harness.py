@@ -37,6 +37,7 @@ from hyperhive.store.turns import TurnEvent
 _STATES = ("idle", "turn", "compacting", "waiting")
 _PURPOSES = ("mail", "compaction")
 MAX_TROUBLE = 500
+MAX_TEXT = 64 * 1024
 MAX_EVENT = 256 * 1024
 """Bytes of one event of a turn; a larger one is replaced by a note of its size."""
 MAX_NAME, MAX_DETAIL = 200, 10_000
@@ -249,6 +250,14 @@ def _event(line: bytes) -> Json:
         return {"type": "malformed", "text": line.decode(errors="replace")[:1000]}
 
 
+async def _show_text(call: _Call, turn: int) -> Json:
+    """A piece of what is being written: told to who looks at this moment, and not kept."""
+    written = text(call.json(), "text", longest=MAX_TEXT)
+    await call.core.database.read(lambda c: turns.get(c, call.agent, turn))
+    call.core.hub.pass_on("turn_text", {"agent": call.agent, "turn": turn, "text": written})
+    return {}
+
+
 async def _end_turn(call: _Call, turn: int) -> Json:
     body = call.json()
     outcome, detail = text(body, "outcome", longest=MAX_NAME), optional_text(body, "detail", longest=MAX_DETAIL)
@@ -288,4 +297,8 @@ _PLAIN: dict[str, Handler] = {
     "/v1/heartbeat": _heartbeat,
     "/v1/turns": _begin_turn,
 }
-_OF_TURN: dict[str, Callable[[_Call, int], Awaitable[Json]]] = {"events": _add_events, "end": _end_turn}
+_OF_TURN: dict[str, Callable[[_Call, int], Awaitable[Json]]] = {
+    "events": _add_events,
+    "text": _show_text,
+    "end": _end_turn,
+}

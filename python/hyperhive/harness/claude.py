@@ -38,7 +38,8 @@ _MCP = {
 
 def command(claude: str, settings: Settings, session: Session) -> list[str]:
     """The argv of a turn; the prompt goes to its standard input."""
-    argv = [claude, "-p", "--output-format", "stream-json", "--verbose", "--model", settings.model]
+    argv = [claude, "-p", "--output-format", "stream-json", "--verbose", "--include-partial-messages"]
+    argv += ["--model", settings.model]
     if settings.fallbackModel:
         argv += ["--fallback-model", settings.fallbackModel]
     argv += ["--session-id" if session.fresh else "--resume", session.id]

@@ -70,6 +70,10 @@ class HarnessClient:
         """Hand on Claude Code's events, NDJSON, at most a MiB."""
         self._request(f"/v1/turns/{turn}/events", lines)
 
+    def show_text(self, turn: int, text: str) -> None:
+        """Show a piece of what is being written to whoever looks; it is not kept."""
+        self._post(f"/v1/turns/{turn}/text", {"text": text})
+
     def end_turn(self, turn: int, **how: Any) -> None:  # noqa: ANN401
         """Record how the turn ended: outcome, detail, usage, cost_usd, cpu_seconds, memory_peak (bytes)."""
         self._post(f"/v1/turns/{turn}/end", how)

@@ -258,7 +258,9 @@ class Harness:
             )
         )
         lines = TurnHooks(
-            lines=lambda lines: link.report(lambda: link.reporter.add_events(turn, lines)), tick=link.tick
+            lines=lambda lines: link.report(lambda: link.reporter.add_events(turn, lines)),
+            text=lambda text: link.report(lambda: link.reporter.show_text(turn, text)),
+            tick=link.tick,
         )
         return _Begun(turn, lines)
 

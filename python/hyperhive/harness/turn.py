@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
-from typing import IO
+from typing import IO, Any
 
 from hyperhive import process
 from hyperhive.harness.claude import MODEL_PORT, command, environment
@@ -22,6 +22,8 @@ from hyperhive.harness.resources import Meter, descendants
 from hyperhive.harness.session import Session
 
 TICK = 1.0  # seconds between looks at the clock
+SHOW = 0.1
+"""Seconds between pieces of what is being written."""
 INTERRUPT_TIME = 2.0
 MAX_LINE = 8 * 1024 * 1024
 MAX_STDERR = 64 * 1024
@@ -31,10 +33,12 @@ MAX_BATCH = 512 * 1024
 @dataclass(frozen=True)
 class TurnHooks:
     """What the loop wants of a running turn: `lines` takes NDJSON, `tick` is called each second and answers whether
-    the turn must end now."""
+    the turn must end now. `text` takes what is being written, piece by piece; its whole block comes with `lines` then.
+    """
 
     lines: Callable[[bytes], None]
     tick: Callable[[], bool]
+    text: Callable[[str], None] = lambda _: None
 
 
 @dataclass
@@ -45,24 +49,48 @@ class _Pipes:
     events: Events = field(default_factory=Events)
     partial: bytes = b""
     stderr: bytes = b""
+    coming: str = ""
+    shown_at: float = 0.0
 
     def take_stdout(self, data: bytes) -> None:
         """Cut the stream into lines, look at each and hand them on together."""
         *lines, self.partial = (self.partial + data).split(b"\n")
         if len(self.partial) > MAX_LINE:
             self.partial = b""
-        for line in lines:
-            self._look(line)
-        for batch in _batches([line for line in lines if line.strip()]):
+        for batch in _batches([line for line in lines if line.strip() and self._look(line)]):
             self.hooks.lines(batch)
 
-    def _look(self, line: bytes) -> None:
+    def _look(self, line: bytes) -> bool:
+        """Look at a line; whether it is to be kept. What is being written is shown, and comes whole later."""
         try:
             event = json.loads(line)
         except ValueError:
-            return
-        if isinstance(event, dict):
-            self.events.take(event)
+            return True
+        if not isinstance(event, dict):
+            return True
+        if event.get("type") == "stream_event":
+            self.coming += _written(event)
+            return False
+        if event.get("type") == "assistant":
+            self.coming = ""
+        self.events.take(event)
+        return True
+
+    def show(self) -> None:
+        """Hand on what was written since the last time, now and then."""
+        if self.coming and time.monotonic() - self.shown_at >= SHOW:
+            self.hooks.text(self.coming)
+            self.coming, self.shown_at = "", time.monotonic()
+
+
+def _written(event: dict[str, Any]) -> str:
+    """The piece of the agent's own text (no subagent's) in an event of a message that is being written."""
+    match event:
+        case {"parent_tool_use_id": str()}:
+            return ""
+        case {"event": {"type": "content_block_delta", "delta": {"type": "text_delta", "text": str(text)}}}:
+            return text
+    return ""
 
 
 def _batches(lines: list[bytes]) -> Iterator[bytes]:
@@ -165,9 +193,10 @@ def _pump(
         selector.register(child.stdout, selectors.EVENT_READ)
         selector.register(child.stderr, selectors.EVENT_READ)
         while selector.get_map():
-            ready = selector.select(TICK)
+            ready = selector.select(SHOW if pipes.coming else TICK)
             for key, _ in ready:
                 _read(selector, key, pipes, child)
+            pipes.show()
             if len(pipes.events.results) > results:  # it is about to end
                 results = len(pipes.events.results)
                 meter.look()

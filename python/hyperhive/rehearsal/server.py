@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import threading
 import time
@@ -106,7 +107,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         message = _message(request, step, number)
         if request.get("stream"):
-            self._stream(message, cut=bool(step.get("cut")), garble=bool(step.get("garble")))
+            self._stream(message, step)
         else:
             self._whole(200, json.dumps(message).encode())
 
@@ -122,15 +123,18 @@ class _Handler(BaseHTTPRequestHandler):
     def _error(self, status: int, kind: str, text: str) -> None:
         self._whole(status, json.dumps({"type": "error", "error": {"type": kind, "message": text}}).encode())
 
-    def _stream(self, message: dict[str, Any], *, cut: bool, garble: bool) -> None:
+    def _stream(self, message: dict[str, Any], step: Step) -> None:
+        garble = bool(step.get("garble"))
         self.send_response(200)
         self.send_header("content-type", "text/event-stream")
         self.send_header("transfer-encoding", "chunked")
         self.end_headers()
-        for event in _events(message):
+        for event in _events(message, by_word="pace" in step):
+            if event["type"] == "content_block_delta":
+                time.sleep(step.get("pace", 0))
             data = f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode()
             self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
-            if cut:
+            if step.get("cut"):
                 self.close_connection = True
                 return
             if garble:
@@ -164,13 +168,13 @@ def _message(request: dict[str, Any], step: Step, number: int) -> dict[str, Any]
     }
 
 
-def _events(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _events(message: dict[str, Any], *, by_word: bool) -> Iterator[dict[str, Any]]:
     """The same answer as the events of a stream."""
     usage = message["usage"]
     started = {**message, "content": [], "stop_reason": None, "usage": {**usage, "output_tokens": 1}}
     yield {"type": "message_start", "message": started}
     for index, block in enumerate(message["content"]):
-        empty, deltas = _block_deltas(block)
+        empty, deltas = _block_deltas(block, by_word=by_word)
         yield {"type": "content_block_start", "index": index, "content_block": empty}
         for delta in deltas:
             yield {"type": "content_block_delta", "index": index, "delta": delta}
@@ -180,10 +184,11 @@ def _events(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield {"type": "message_stop"}
 
 
-def _block_deltas(block: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def _block_deltas(block: dict[str, Any], *, by_word: bool) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     match block["type"]:
         case "text":
-            return {"type": "text", "text": ""}, [{"type": "text_delta", "text": block["text"]}]
+            pieces = re.findall(r"\s*\S+\s*$|\s*\S+", block["text"]) if by_word else [block["text"]]
+            return {"type": "text", "text": ""}, [{"type": "text_delta", "text": piece} for piece in pieces]
         case "thinking":
             return {"type": "thinking", "thinking": "", "signature": ""}, [
                 {"type": "thinking_delta", "thinking": block["thinking"]},

@@ -7,7 +7,7 @@ import { Line, Long, plain, Text } from "../hostile";
 import { memo } from "../memo";
 import { Body } from "../message";
 import { to } from "../router";
-import { mainInput, mergeEvents, type Step, steps, usageOf } from "../turn";
+import { mainInput, mergeEvents, type Step, steps, usageOf, written } from "../turn";
 import type { Agent, Timing, Turn, TurnDetails, TurnEvent } from "../types";
 import { Badge, Empty, Failure, Section, useFollow, When } from "../ui";
 
@@ -67,7 +67,9 @@ function TurnView({ name, id }: { name: string; id: number }) {
   useEffect(() => {
     if (found.data) setEvents((old) => mergeEvents(old, found.data!.events));
   }, [found.data]);
+  const [coming, setComing] = useState("");
   useEvents((told) => {
+    setComing((old) => written(old, id, told));
     const fresh = told
       .filter((each) => each.kind === "turn_event" && each.data.turn === id)
       .map((each) => each.data as unknown as TurnEvent);
@@ -101,7 +103,7 @@ function TurnView({ name, id }: { name: string; id: number }) {
           </article>
         ))}
       </details>
-      <Steps events={events} running={turn.outcome === null} />
+      <Steps events={events} coming={coming} running={turn.outcome === null} />
     </Section>
   );
 }
@@ -183,11 +185,11 @@ function Times({ turn, timing }: { turn: Turn; timing: Timing }) {
 
 const SHOWN = 300;
 
-function Steps({ events, running }: { events: TurnEvent[]; running: boolean }) {
+function Steps({ events, coming, running }: { events: TurnEvent[]; coming: string; running: boolean }) {
   const [all, setAll] = useState(false);
   const [live] = useState(running); // a turn that ends while it is watched stays as it is laid out
-  const box = useFollow<HTMLDivElement>(events, running);
-  const found = useMemo(() => steps(events), [events]);
+  const found = useMemo(() => steps(events, coming), [events, coming]);
+  const box = useFollow<HTMLDivElement>(found, running);
   const shown = all ? found : found.slice(-SHOWN);
   return (
     <div class={live ? "steps live" : "steps"} role="log" aria-live="polite" aria-label="What the agent does" tabIndex={live ? 0 : undefined} {...box}>

@@ -49,7 +49,7 @@ async def _while_logged_in(request: Request, who: Who, stream: AsyncGenerator[st
 
 async def _stream(hub: Hub, after: str | None, turns: str | None) -> AsyncGenerator[str, None]:
     def wanted(event: Event) -> bool:
-        return turns is None or event.kind != "turn_event" or event.data["agent"] == turns
+        return turns is None or event.kind not in ("turn_event", "turn_text") or event.data["agent"] == turns
 
     async with hub.subscribe(after=after, wanted=wanted) as subscription:
         whole = subscription.whole
@@ -64,7 +64,8 @@ async def _stream(hub: Hub, after: str | None, turns: str | None) -> AsyncGenera
                 continue
             except StopAsyncIteration:  # too slow: it comes back, and is told to load everything
                 return
-            yield f"id: {hub.position(event.number)}\nevent: {event.kind}\ndata: {event.text}\n\n"
+            place = f"id: {hub.position(event.number)}\n" if event.number else ""
+            yield f"{place}event: {event.kind}\ndata: {event.text}\n\n"
 
 
 def _event(hub: Hub, kind: str) -> str:
