@@ -151,12 +151,20 @@ class Broker:
         return [message]
 
     def _check_room(self, connection: sqlite3.Connection, sender: str, to: str) -> None:
-        """The operator's mailbox always takes what the hive itself has to say, and that leaves agents their room."""
+        """Raises MailboxFull. The operator's mailbox always takes what the hive itself has to say, and that leaves
+        agents their room.
+        """
         if to == OPERATOR and sender == SYSTEM:
             return
         besides = SYSTEM if to == OPERATOR else None
         if messages.is_full(connection, to, self._limits.max_pending, besides=besides):
             raise MailboxFull(f"{to}'s mailbox is full ({self._limits.max_pending} messages); try again later")
+
+    def readmit(self, connection: sqlite3.Connection, letter: Message) -> None:
+        """Let a parked message wait again, in the caller's transaction. Raises MailboxFull."""
+        self._check_room(connection, letter.sender, letter.recipient)
+        self._guard.forgive(letter.sender, letter.recipient)
+        messages.requeue(connection, letter.id)
 
     def _placed(self, connection: sqlite3.Connection, draft: _Draft) -> _Draft:
         """The draft in its exchange: it answers `reply_to`, else the newest message that its sender works on.
@@ -297,10 +305,6 @@ class Broker:
         number = await self.send(OPERATOR, answered.sender, body, reply_to=message)
         await self.mark_read(message)
         return number
-
-    async def dead_letters(self) -> list[Message]:
-        """The parked messages, newest first."""
-        return await self._database.read(messages.dead_letters)
 
 
 async def _wait(arrival: asyncio.Event, due: float | None, deadline: float) -> None:

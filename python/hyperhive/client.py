@@ -8,18 +8,16 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import queue
 import socket
-import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from hyperhive import errors
 from hyperhive.errors import BadInput, Forbidden, HyperhiveError, Unavailable
+from hyperhive.event_stream import Event, reader, until_end
 
 Json = dict[str, Any]
 
@@ -33,14 +31,6 @@ _ERRORS = {
     kind.code: kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, HyperhiveError)
 }
 _START_ONE = "start one with `hyperhive run` (or `systemctl start hive-c0re` on NixOS)"
-
-
-@dataclass(frozen=True)
-class Event:
-    """What happened: message, turn, turn_event, proposal or agent (or tick: nothing did)."""
-
-    kind: str
-    data: Json
 
 
 def find_socket(explicit: Path | None = None) -> Path:
@@ -243,6 +233,18 @@ class Client:
         """The messages that were given up."""
         return self._list("/v1/dead-letters", "messages")
 
+    def dead_letter(self, message: int) -> Json:
+        """One of them. Raises NotFound."""
+        return self._get(f"/v1/dead-letters/{message}")
+
+    def requeue(self, message: int) -> Json:
+        """Have a message that was given up delivered after all. Raises NotFound, Conflict, MailboxFull."""
+        return self._post(f"/v1/dead-letters/{message}/requeue", {})
+
+    def drop(self, message: int) -> None:
+        """Delete a message that was given up. Raises NotFound."""
+        self._call("DELETE", f"/v1/dead-letters/{message}", None, self._timeout)
+
     def explain(self, name: str, command: str, cwd: str | None = None) -> Json:
         """Whether the agent may run a command, and why, for each simple command in it. Raises NotFound, Conflict."""
         body: Json = {"command": command}
@@ -272,8 +274,8 @@ class Client:
                     response = connection.getresponse()
                     if response.status != 200:
                         _answer(self.path, response.status, response.read())
-                with _reader(stream, response) as news:
-                    yield _until_end(news, tick)
+                with reader(stream, response) as news:
+                    yield until_end(news, tick)
 
     def _get(self, target: str, **query: str | int | None) -> Json:
         given = urlencode({n: v for n, v in query.items() if v is not None}, errors="surrogateescape")
@@ -295,55 +297,3 @@ def _part(name: str) -> str:
     if name in ("", ".", "..") or not name.isprintable():
         raise BadInput(f"{name[:40]!r} is not an agent's name")
     return quote(name, safe="")
-
-
-@contextmanager
-def _reader(stream: socket.socket, response: http.client.HTTPResponse) -> Iterator[queue.SimpleQueue[Event | None]]:
-    """A thread that reads the stream for the time of the block; None in its queue is the stream's end."""
-    news: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
-
-    def read() -> None:
-        # an error: the core was killed, or the block is over; either way the stream has ended
-        with suppress(OSError, ValueError, http.client.HTTPException):
-            for event in parse_events(response):
-                news.put(event)
-        news.put(None)
-
-    thread = threading.Thread(target=read, name="events", daemon=True)
-    try:
-        thread.start()
-        yield news
-    finally:  # also of a Ctrl-C while the thread starts: one that reads on would abort the interpreter's exit
-        with suppress(OSError):  # the other side has closed it already
-            stream.shutdown(socket.SHUT_RDWR)
-        if thread.is_alive():
-            thread.join()
-        response.close()
-
-
-def _until_end(news: queue.SimpleQueue[Event | None], tick: float | None) -> Iterator[Event]:
-    while True:
-        try:
-            event = news.get(timeout=tick)
-        except queue.Empty:
-            event = Event("tick", {})
-        if event is None:
-            return
-        yield event
-
-
-def parse_events(lines: Iterator[bytes] | http.client.HTTPResponse) -> Iterator[Event]:
-    """Server-sent events as the core writes them: `event:` and one `data:` line of JSON, then an empty line.
-
-    Comments are left out. Raises ValueError if data is not a JSON object.
-    """
-    kind, data = "", ""
-    for raw in lines:
-        text = raw.decode().rstrip("\r\n")
-        if text.startswith("event: "):
-            kind = text.removeprefix("event: ")
-        elif text.startswith("data: "):
-            data = text.removeprefix("data: ")
-        elif not text and data:
-            yield Event(kind, dict(json.loads(data)))
-            kind, data = "", ""

@@ -28,6 +28,7 @@ from hyperhive.config import BackendKind, CoreConfig
 from hyperhive.containers import Backend, Crash
 from hyperhive.containers.local import LocalBackend
 from hyperhive.controls import Controls
+from hyperhive.dead_letters import DeadLetters
 from hyperhive.errors import Conflict, Unavailable
 from hyperhive.facade import ManagerFacade
 from hyperhive.flakes.build import default_builder
@@ -64,6 +65,7 @@ class Core:
         self._background: set[asyncio.Task[None]] = set()
         self.hub = Hub()
         self.broker = Broker(database, self.hub, config.broker)
+        self.dead_letters = DeadLetters(database, self.broker)
         self.heartbeats = Heartbeats()
         self.activities = Activities(self.hub)
         self.operators = Operators.named(config.operators)
@@ -236,7 +238,7 @@ class Core:
             "running": sum(view["state"] == "running" for view in views),
             "proposals_waiting": len(waiting),
             "inbox_unread": len(await self.broker.inbox(all_=False, limit=1000)),
-            "dead_letters": len(await self.broker.dead_letters()),
+            "dead_letters": len(await self.dead_letters.every()),
         }
 
     async def _crashed(self, crash: Crash) -> None:

@@ -55,6 +55,11 @@ class LoopGuard:
         edge.tokens -= 1
         return None
 
+    def forgive(self, sender: str, to: str) -> None:
+        """The operator lets that edge go on: its next trip is told again, though it be of the same exchange."""
+        edge = self._refilled(sender, to)
+        edge.chain_told, edge.flood_told = None, False
+
     def _refilled(self, sender: str, to: str) -> _Edge:
         now = self._clock()
         edge = self._edges.setdefault((sender, to), _Edge(self._burst, now))

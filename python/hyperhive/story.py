@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from hyperhive.cli.output import clean, said
-from hyperhive.client import Client, Event
+from hyperhive.client import Client
 from hyperhive.errors import Conflict
+from hyperhive.event_stream import Event
 
 WISH = (
     "Please have worker compress its report: it should run `gzip --keep --force report.txt` in its working directory "

@@ -16,6 +16,7 @@ from hyperhive.activity import Activities
 from hyperhive.api.harness import create_harness_app
 from hyperhive.api.server import Servers
 from hyperhive.broker import Broker, BrokerLimits
+from hyperhive.dead_letters import DeadLetters
 from hyperhive.hub import Hub
 from hyperhive.settings import Role
 from hyperhive.store import agents
@@ -39,6 +40,7 @@ class Mail:
     hub: Hub
     activities: Activities
     broker: Broker
+    dead_letters: DeadLetters
     beats: list[tuple[str, int, str, int]] = field(default_factory=list)
 
     async def heartbeat(self, agent: str, generation: int, state: str, pid: int) -> None:
@@ -70,7 +72,8 @@ async def mail(root: Path, *more: str, **limits: Any) -> AsyncIterator[Mail]:
         for name in {"alice", "bob", *more} - known:
             await database.write(lambda c, name=name: agents.create(c, name, Role.AGENT))  # type: ignore[misc]
         hub = Hub()
-        yield Mail(database, hub, Activities(hub), Broker(database, hub, BrokerLimits(**limits)))
+        broker = Broker(database, hub, BrokerLimits(**limits))
+        yield Mail(database, hub, Activities(hub), broker, DeadLetters(database, broker))
     finally:
         await database.close()
 

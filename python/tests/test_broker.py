@@ -240,7 +240,7 @@ def test_an_exchange_that_goes_on_for_ever_is_parked_and_the_operator_told_once(
             assert (await take(hive, "alice")).hops == 3
             parked = [await hive.broker.send("alice", "bob", "and again") for _ in range(2)]
             assert await hive.broker.recv("bob") == []  # nothing new: what it holds is leased
-            assert ids(await hive.broker.dead_letters()) == parked[::-1]
+            assert ids(await hive.dead_letters.every()) == parked[::-1]
             (event,) = await hive.told()
             assert (event["event"], event["from"], event["to"]) == ("loop_guard", "alice", "bob")
             assert (event["message"], "4 answers in a row, the bound is 3" in event["reason"]) == (parked[0], True)
@@ -269,7 +269,7 @@ def test_a_flood_on_one_edge_is_parked_and_the_operator_told_once(tmp_path: Path
             for number in range(6):
                 await hive.broker.send("alice", "bob", f"m{number}")
             assert [message.body for message in await hive.broker.recv("bob")] == ["m0", "m1", "m2"]
-            assert len(await hive.broker.dead_letters()) == 3
+            assert len(await hive.dead_letters.every()) == 3
             (event,) = await hive.told()
             assert (event["event"], event["from"], event["to"]) == ("loop_guard", "alice", "bob")
             assert "messages a minute" in event["reason"]
@@ -287,7 +287,7 @@ def test_neither_the_operator_nor_the_hive_trips_the_guard(tmp_path: Path, sende
             for _ in range(5):
                 await hive.broker.send(sender, "bob", "again")
             assert len(await hive.broker.recv("bob")) == 5
-            assert await hive.broker.dead_letters() == []
+            assert await hive.dead_letters.every() == []
 
     within(test())
 
@@ -299,6 +299,6 @@ def test_what_is_parked_is_bounded_too(tmp_path: Path) -> None:
                 await hive.broker.send("alice", "bob", f"m{number}")
             with pytest.raises(MailboxFull, match="too much to bob is parked already; nothing was stored"):
                 await hive.broker.send("alice", "bob", "m4")
-            assert len(await hive.broker.dead_letters()) == 3
+            assert len(await hive.dead_letters.every()) == 3
 
     within(test())

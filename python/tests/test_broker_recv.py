@@ -134,7 +134,7 @@ def test_mail_nobody_finishes_becomes_a_dead_letter_and_the_operator_is_told(tmp
             for _ in range(2):
                 assert ids(await hive.broker.recv("bob", wait=LONG, lease=0.05)) == [number]
             assert await hive.broker.recv("bob", wait=0.3) == []
-            assert ids(await hive.broker.dead_letters()) == [number]
+            assert ids(await hive.dead_letters.every()) == [number]
             (event,) = await hive.told()
             assert (event["event"], event["from"], event["to"], event["message"]) == (
                 "dead_letter",
