@@ -11,6 +11,13 @@ let
     ];
     "policy.autoApprove" = [ "always" ];
     "broker.maxPending" = [ 0 ];
+    "broker.retention" = [ 0 ];
+    "broker.maxRows" = [ 0 ];
+    "history.retention" = [ 3651 ];
+    "history.maxTurns" = [ 0 ];
+    "history.maxEvents" = [ 31 ];
+    "history.maxProposals" = [ "all" ];
+    "history.usage" = [ 0 ];
     "dashboard.port" = [ 65536 ];
     "dashboard.hosts" = [
       "hive.example.org"

@@ -57,6 +57,13 @@ in
         retention = 30;
         maxRows = 10000;
       };
+      history = {
+        retention = 30;
+        maxTurns = 1000;
+        maxEvents = 256;
+        maxProposals = 1000;
+        usage = 400;
+      };
       dashboard = {
         enable = true;
         hosts = [ ];

@@ -12,7 +12,7 @@ import json
 import logging
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from hyperhive.errors import BadInput, HyperhiveError, MailboxFull, NotFound, TooLarge
@@ -63,6 +63,7 @@ class Broker:
         self._database = database
         self._hub = hub
         self._limits = limits or BrokerLimits()
+        self.on_delivered: Callable[[int], None] = lambda _: None  # told how many messages were acknowledged
         self._listeners: dict[str, set[asyncio.Event]] = {}
         self._guard = LoopGuard(  # only touched by works of the database, in its thread
             max_hops=self._limits.max_hops, burst=self._limits.edge_burst, per_minute=self._limits.edge_per_minute
@@ -253,7 +254,9 @@ class Broker:
 
     async def ack(self, recipient: str, ids: Sequence[int]) -> int:
         """The turn over these messages is done: they are delivered. Returns how many the recipient held of them."""
-        return await self._database.write(lambda c: messages.deliver(c, recipient, ids))
+        number = await self._database.write(lambda c: messages.deliver(c, recipient, ids))
+        self.on_delivered(number)
+        return number
 
     async def waiting(self, recipient: str) -> list[Message]:
         """What waits for the recipient, without a lease."""

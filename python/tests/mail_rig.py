@@ -41,6 +41,7 @@ class Mail:
     activities: Activities
     broker: Broker
     dead_letters: DeadLetters
+    limits: BrokerLimits
     beats: list[tuple[str, int, str, int]] = field(default_factory=list)
 
     async def heartbeat(self, agent: str, generation: int, state: str, pid: int) -> None:
@@ -72,8 +73,9 @@ async def mail(root: Path, *more: str, **limits: Any) -> AsyncIterator[Mail]:
         for name in {"alice", "bob", *more} - known:
             await database.write(lambda c, name=name: agents.create(c, name, Role.AGENT))  # type: ignore[misc]
         hub = Hub()
-        broker = Broker(database, hub, BrokerLimits(**limits))
-        yield Mail(database, hub, Activities(hub), broker, DeadLetters(database, broker))
+        bounds = BrokerLimits(**limits)
+        broker = Broker(database, hub, bounds)
+        yield Mail(database, hub, Activities(hub), broker, DeadLetters(database, broker), bounds)
     finally:
         await database.close()
 

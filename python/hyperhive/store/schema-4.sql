@@ -1,0 +1,3 @@
+-- How much the events of a turn take, so that an agent's history can be bounded.
+ALTER TABLE turns ADD COLUMN event_bytes INTEGER NOT NULL DEFAULT 0;
+UPDATE turns SET event_bytes = (SELECT coalesce(sum(length(CAST(event AS BLOB))), 0) FROM turn_events WHERE turn = turns.id);

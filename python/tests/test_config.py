@@ -1,0 +1,27 @@
+"""hyperhive.config: what stands in core.json is what the core works with."""
+
+from __future__ import annotations
+
+from hyperhive.broker import BrokerLimits
+from hyperhive.config import CoreConfig
+from hyperhive.retention import HistoryLimits
+
+SMALLEST = {
+    "backend": "local",
+    "stateDir": "/state",
+    "runtimeDir": "/run",
+    "modelApi": {"url": "http://127.0.0.1:1", "keyFile": None},
+}
+
+
+def test_every_bound_of_core_json_counts() -> None:
+    broker = {"maxPending": 1, "retention": 2, "maxRows": 3}
+    history = {"retention": 4, "maxTurns": 5, "maxEvents": 6, "maxProposals": 7, "usage": 8}
+    config = CoreConfig.from_json({**SMALLEST, "broker": broker, "history": history})
+    assert config.broker == BrokerLimits(max_pending=1, retention_days=2, max_rows=3)
+    assert config.history == HistoryLimits(4, 5, 6 * 1024 * 1024, 7, 8)
+
+
+def test_a_core_json_without_bounds_has_the_defaults() -> None:
+    config = CoreConfig.from_json(SMALLEST)
+    assert (config.broker, config.history) == (BrokerLimits(), HistoryLimits())
