@@ -135,14 +135,16 @@ async def _serve(root: Path) -> None:
     from hyperhive.gateway.model import create_model_app  # noqa: PLC0415
     from hyperhive.gateway.upstream import ModelApi  # noqa: PLC0415
     from hyperhive.hub import Hub  # noqa: PLC0415
+    from hyperhive.loop_guard import Rate  # noqa: PLC0415
     from hyperhive.store.database import Database  # noqa: PLC0415
 
     async def record(agent: str, model: str, input_tokens: int, output_tokens: int) -> None:
         """No request comes here."""
 
     collect_garbage_rarely()
+    free = Rate(10**9, 60)
     database, hub = await Database.open(root / "hive.db"), Hub()
-    mail = _Mail(Broker(database, hub, BrokerLimits(edge_burst=10**9)), database, hub, Activities(hub))
+    mail = _Mail(Broker(database, hub, BrokerLimits(edge=free, agent=free)), database, hub, Activities(hub))
     harness = create_harness_app(mail)
     model = create_model_app(ModelApi("http://127.0.0.1:9", key=lambda: None), record)
     servers, mcp = Servers(), mcp_listener(HiveTools(mail.broker, None))  # type: ignore[arg-type]  # nobody calls it

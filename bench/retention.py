@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from mail_rig import Mail, mail
+from mail_rig import FREE, Mail, mail
 
 from bench.row import Row
 from hyperhive.retention import HistoryLimits, Retention
@@ -20,7 +20,6 @@ MESSAGES = 200_000
 MAX_ROWS = 10_000
 BATCH = 500
 BODY = "the report is in /state/work/report.txt, as you asked; the second half needs another look " * 3
-NOTHING = 10**9
 
 
 def measure(messages: int = MESSAGES) -> list[Row]:
@@ -39,7 +38,7 @@ def measure(messages: int = MESSAGES) -> list[Row]:
 
 
 async def _sizes(root: Path, messages: int) -> list[float]:
-    async with mail(root, edge_burst=NOTHING, max_rows=MAX_ROWS) as hive:
+    async with mail(root, max_rows=MAX_ROWS, **FREE) as hive:
         retention = Retention(hive.database, hive.broker, hive.limits, HistoryLimits())
         running = asyncio.create_task(retention.run())
         sizes = []

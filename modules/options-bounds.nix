@@ -23,6 +23,28 @@ in
         default = 10000;
         description = "How many delivered messages are kept per recipient.";
       };
+
+      maxHops = mkOption {
+        type = types.ints.between 1 1000;
+        default = 16;
+        description = ''
+          How many answers in a row an exchange between agents may have. What goes beyond is parked, and the operator
+          told, who lets it go on with `hyperhive debug dead-letters requeue`; a word from the operator in between
+          begins the count anew.
+        '';
+      };
+
+      edgePerMinute = mkOption {
+        type = types.ints.between 1 1000000;
+        default = 60;
+        description = "How many messages a minute one agent may send to one other; half as many may come at once.";
+      };
+
+      agentPerMinute = mkOption {
+        type = types.ints.between 1 1000000;
+        default = 240;
+        description = "How many messages a minute an agent may send to all others together; half as many may come at once.";
+      };
     };
 
     history = {

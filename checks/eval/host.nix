@@ -56,6 +56,9 @@ in
         maxPending = 1000;
         retention = 30;
         maxRows = 10000;
+        maxHops = 16;
+        edgePerMinute = 60;
+        agentPerMinute = 240;
       };
       history = {
         retention = 30;

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 from hyperhive.errors import BadInput, HyperhiveError, MailboxFull, NotFound, TooLarge
 from hyperhive.hub import Hub
-from hyperhive.loop_guard import LoopGuard
+from hyperhive.loop_guard import AGENT, EDGE, LoopGuard, Rate
 from hyperhive.store import agents, messages
 from hyperhive.store.database import Database
 from hyperhive.store.messages import Filter, Message, Question
@@ -30,16 +30,16 @@ SYSTEM = "system"
 
 @dataclass(frozen=True)
 class BrokerLimits:
-    """Bounds of the mail: messages, bytes, days, rows per recipient, hops, deliveries; per edge a token bucket."""
+    """Bounds of the mail: messages, bytes, days, rows per recipient, hops, deliveries, a minute's messages."""
 
     max_pending: int = 1000
     max_body: int = 64 * 1024
     retention_days: int = 30
     max_rows: int = 10_000
-    max_hops: int = 32
+    max_hops: int = 16
     max_attempts: int = 5
-    edge_burst: int = 30
-    edge_per_minute: float = 60.0
+    edge: Rate = EDGE
+    agent: Rate = AGENT
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Broker:
         self.on_delivered: Callable[[int], None] = lambda _: None  # told how many messages were acknowledged
         self._listeners: dict[str, set[asyncio.Event]] = {}
         self._guard = LoopGuard(  # only touched by works of the database, in its thread
-            max_hops=self._limits.max_hops, burst=self._limits.edge_burst, per_minute=self._limits.edge_per_minute
+            max_hops=self._limits.max_hops, edge=self._limits.edge, agent=self._limits.agent
         )
 
     async def send(self, sender: str, to: str, body: str, *, reply_to: int | None = None) -> int:

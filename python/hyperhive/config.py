@@ -10,6 +10,7 @@ from typing import Any
 
 from hyperhive.broker import BrokerLimits
 from hyperhive.errors import BadInput
+from hyperhive.loop_guard import Rate
 from hyperhive.policy.ceilings import Ceilings
 from hyperhive.retention import HistoryLimits
 from hyperhive.settings import Role, check_name
@@ -140,7 +141,15 @@ def _broker(value: dict[str, Any]) -> BrokerLimits:
         max_pending=value.get("maxPending", BrokerLimits.max_pending),
         retention_days=value.get("retention", BrokerLimits.retention_days),
         max_rows=value.get("maxRows", BrokerLimits.max_rows),
+        max_hops=value.get("maxHops", BrokerLimits.max_hops),
+        edge=_rate(value.get("edgePerMinute"), BrokerLimits.edge),
+        agent=_rate(value.get("agentPerMinute"), BrokerLimits.agent),
     )
+
+
+def _rate(per_minute: int | None, default: Rate) -> Rate:
+    """Half a minute's messages may come at once."""
+    return default if per_minute is None else Rate(burst=max(1, per_minute // 2), per_minute=per_minute)
 
 
 def _history(value: dict[str, Any]) -> HistoryLimits:

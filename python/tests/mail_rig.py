@@ -18,11 +18,14 @@ from hyperhive.api.server import Servers
 from hyperhive.broker import Broker, BrokerLimits
 from hyperhive.dead_letters import DeadLetters
 from hyperhive.hub import Hub
+from hyperhive.loop_guard import Rate
 from hyperhive.settings import Role
 from hyperhive.store import agents
 from hyperhive.store.database import Database, migrate
 
 DEADLINE = 10.0
+FREE: dict[str, Any] = {"edge": Rate(10**9, 60), "agent": Rate(10**9, 60)}
+"""Limits under which any number of messages may come at once."""
 
 
 def connection() -> sqlite3.Connection:

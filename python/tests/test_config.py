@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hyperhive.broker import BrokerLimits
 from hyperhive.config import CoreConfig
+from hyperhive.loop_guard import Rate
 from hyperhive.retention import HistoryLimits
 
 SMALLEST = {
@@ -15,10 +16,12 @@ SMALLEST = {
 
 
 def test_every_bound_of_core_json_counts() -> None:
-    broker = {"maxPending": 1, "retention": 2, "maxRows": 3}
+    broker = {"maxPending": 1, "retention": 2, "maxRows": 3, "maxHops": 4, "edgePerMinute": 5, "agentPerMinute": 12}
     history = {"retention": 4, "maxTurns": 5, "maxEvents": 6, "maxProposals": 7, "usage": 8}
     config = CoreConfig.from_json({**SMALLEST, "broker": broker, "history": history})
-    assert config.broker == BrokerLimits(max_pending=1, retention_days=2, max_rows=3)
+    edge, agent = Rate(burst=2, per_minute=5), Rate(burst=6, per_minute=12)
+    expected = BrokerLimits(max_pending=1, retention_days=2, max_rows=3, max_hops=4, edge=edge, agent=agent)
+    assert config.broker == expected
     assert config.history == HistoryLimits(4, 5, 6 * 1024 * 1024, 7, 8)
 
 

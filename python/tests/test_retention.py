@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from database_rig import within
-from mail_rig import Mail, mail, until
+from mail_rig import FREE, Mail, mail, until
 
 from hyperhive.broker import BrokerLimits
 from hyperhive.retention import HistoryLimits, Retention
@@ -52,7 +52,7 @@ def test_what_was_delivered_long_ago_is_pruned_and_nothing_else(tmp_path: Path) 
 
 def test_only_the_newest_delivered_rows_of_each_mailbox_are_kept(tmp_path: Path) -> None:
     async def test() -> None:
-        async with mail(tmp_path, edge_burst=1000) as hive:
+        async with mail(tmp_path, **FREE) as hive:
             for number in range(10):
                 await hive.broker.send("alice", "bob", f"m{number}")
             await hive.broker.ack("bob", ids(await hive.broker.recv("bob", max_messages=6)))
@@ -66,7 +66,7 @@ def test_only_the_newest_delivered_rows_of_each_mailbox_are_kept(tmp_path: Path)
 
 def test_pruning_gives_the_space_back_and_mail_goes_on_meanwhile(tmp_path: Path) -> None:
     async def test() -> None:
-        async with mail(tmp_path, max_pending=5000, edge_burst=5000) as hive:
+        async with mail(tmp_path, max_pending=5000, **FREE) as hive:
             body = "x" * 4000
             await asyncio.gather(*(hive.broker.send("alice", "bob", body) for _ in range(2000)))
             while received := ids(await hive.broker.recv("bob", max_messages=100)):
@@ -85,7 +85,7 @@ def test_undelivered_mail_is_never_pruned(tmp_path: Path) -> None:
     """Whatever its age and number: waiting, leased and given up mail stays."""
 
     async def test() -> None:
-        async with mail(tmp_path, max_attempts=1, edge_burst=100) as hive:
+        async with mail(tmp_path, max_attempts=1, **FREE) as hive:
             for number in range(30):
                 await hive.broker.send("alice", "bob", f"m{number}")
             given_up = ids(await hive.broker.recv("bob", max_messages=10))
@@ -104,7 +104,7 @@ def test_undelivered_mail_is_never_pruned(tmp_path: Path) -> None:
 def test_much_delivered_mail_is_pruned_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def test() -> None:
         monkeypatch.setattr("hyperhive.retention.MANY", 20)
-        async with mail(tmp_path, edge_burst=1000) as hive:
+        async with mail(tmp_path, **FREE) as hive:
             running = asyncio.create_task(
                 Retention(hive.database, hive.broker, BrokerLimits(max_rows=5), HistoryLimits()).run()
             )
