@@ -11,7 +11,18 @@ from dataclasses import asdict
 
 from bench.row import Row
 
-BENCHES = ("broker", "proposals", "turns", "footprint", "cli", "policy", "evaluation", "containers", "dashboard")
+BENCHES = (
+    "broker",
+    "retention",
+    "proposals",
+    "turns",
+    "footprint",
+    "cli",
+    "policy",
+    "evaluation",
+    "containers",
+    "dashboard",
+)
 
 
 def main(arguments: Sequence[str]) -> int:

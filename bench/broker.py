@@ -137,15 +137,18 @@ async def _serve(root: Path) -> None:
     from hyperhive.gateway.pause import Pause  # noqa: PLC0415
     from hyperhive.gateway.upstream import ModelApi  # noqa: PLC0415
     from hyperhive.hub import Hub  # noqa: PLC0415
+    from hyperhive.loop_guard import Rate  # noqa: PLC0415
     from hyperhive.store.database import Database  # noqa: PLC0415
 
     async def record(agent: str, model: str, input_tokens: int, output_tokens: int) -> None:
         """No request comes here."""
 
     collect_garbage_rarely()
+    free = Rate(10**9, 60)
     database, hub = await Database.open(root / "hive.db"), Hub()
     pause = Pause(lambda _: asyncio.sleep(0))
-    mail = _Mail(Broker(database, hub, BrokerLimits(edge_burst=10**9)), database, hub, Activities(hub), pause)
+    broker = Broker(database, hub, BrokerLimits(edge=free, agent=free))
+    mail = _Mail(broker, database, hub, Activities(hub), pause)
     harness = create_harness_app(mail)
     model = create_model_app(ModelApi("http://127.0.0.1:9", key=lambda: None), record, pause)
     servers, mcp = Servers(), mcp_listener(HiveTools(mail.broker, None))  # type: ignore[arg-type]  # nobody calls it

@@ -61,6 +61,7 @@ let
       operators
       policy
       broker
+      history
       health
       drain
       ;

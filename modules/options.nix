@@ -98,7 +98,10 @@ let
   };
 in
 {
-  imports = [ ./options-dashboard.nix ];
+  imports = [
+    ./options-bounds.nix
+    ./options-dashboard.nix
+  ];
 
   options.services.hyperhive = {
     enable = lib.mkEnableOption "the hive: its core, its manager and its agents";
@@ -161,26 +164,6 @@ in
           an approval as `policy:narrowing`. hive-root accepts one only while this option allows it, or to go back to a
           generation that it has run.
         '';
-      };
-    };
-
-    broker = {
-      maxPending = mkOption {
-        type = types.ints.between 1 1000000;
-        default = 1000;
-        description = "How many undelivered messages a mailbox holds before senders are told to wait.";
-      };
-
-      retention = mkOption {
-        type = types.ints.between 1 3650;
-        default = 30;
-        description = "How many days delivered messages are kept.";
-      };
-
-      maxRows = mkOption {
-        type = types.ints.between 1 10000000;
-        default = 10000;
-        description = "How many delivered messages are kept per recipient.";
       };
     };
 

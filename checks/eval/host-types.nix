@@ -11,6 +11,16 @@ let
     ];
     "policy.autoApprove" = [ "always" ];
     "broker.maxPending" = [ 0 ];
+    "broker.retention" = [ 0 ];
+    "broker.maxRows" = [ 0 ];
+    "broker.maxHops" = [ 0 ];
+    "broker.edgePerMinute" = [ 0 ];
+    "broker.agentPerMinute" = [ 0.5 ];
+    "history.retention" = [ 3651 ];
+    "history.maxTurns" = [ 0 ];
+    "history.maxEvents" = [ 31 ];
+    "history.maxProposals" = [ "all" ];
+    "history.usage" = [ 0 ];
     "dashboard.port" = [ 65536 ];
     "dashboard.hosts" = [
       "hive.example.org"

@@ -56,6 +56,16 @@ in
         maxPending = 1000;
         retention = 30;
         maxRows = 10000;
+        maxHops = 16;
+        edgePerMinute = 60;
+        agentPerMinute = 240;
+      };
+      history = {
+        retention = 30;
+        maxTurns = 1000;
+        maxEvents = 256;
+        maxProposals = 1000;
+        usage = 400;
       };
       dashboard = {
         enable = true;

@@ -12,12 +12,12 @@ import json
 import logging
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from hyperhive.errors import BadInput, HyperhiveError, MailboxFull, NotFound, TooLarge
 from hyperhive.hub import Hub
-from hyperhive.loop_guard import LoopGuard
+from hyperhive.loop_guard import AGENT, EDGE, LoopGuard, Rate
 from hyperhive.store import agents, messages
 from hyperhive.store.database import Database
 from hyperhive.store.messages import Filter, Message, Question
@@ -30,16 +30,16 @@ SYSTEM = "system"
 
 @dataclass(frozen=True)
 class BrokerLimits:
-    """Bounds of the mail: messages, bytes, days, rows per recipient, hops, deliveries; per edge a token bucket."""
+    """Bounds of the mail: messages, bytes, days, rows per recipient, hops, deliveries, a minute's messages."""
 
     max_pending: int = 1000
     max_body: int = 64 * 1024
     retention_days: int = 30
     max_rows: int = 10_000
-    max_hops: int = 32
+    max_hops: int = 16
     max_attempts: int = 5
-    edge_burst: int = 30
-    edge_per_minute: float = 60.0
+    edge: Rate = EDGE
+    agent: Rate = AGENT
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,10 @@ class Broker:
         self._database = database
         self._hub = hub
         self._limits = limits or BrokerLimits()
+        self.on_delivered: Callable[[int], None] = lambda _: None  # told how many messages were acknowledged
         self._listeners: dict[str, set[asyncio.Event]] = {}
         self._guard = LoopGuard(  # only touched by works of the database, in its thread
-            max_hops=self._limits.max_hops, burst=self._limits.edge_burst, per_minute=self._limits.edge_per_minute
+            max_hops=self._limits.max_hops, edge=self._limits.edge, agent=self._limits.agent
         )
 
     async def send(self, sender: str, to: str, body: str, *, reply_to: int | None = None) -> int:
@@ -151,12 +152,20 @@ class Broker:
         return [message]
 
     def _check_room(self, connection: sqlite3.Connection, sender: str, to: str) -> None:
-        """The operator's mailbox always takes what the hive itself has to say, and that leaves agents their room."""
+        """Raises MailboxFull. The operator's mailbox always takes what the hive itself has to say, and that leaves
+        agents their room.
+        """
         if to == OPERATOR and sender == SYSTEM:
             return
         besides = SYSTEM if to == OPERATOR else None
         if messages.is_full(connection, to, self._limits.max_pending, besides=besides):
             raise MailboxFull(f"{to}'s mailbox is full ({self._limits.max_pending} messages); try again later")
+
+    def readmit(self, connection: sqlite3.Connection, letter: Message) -> None:
+        """Let a parked message wait again, in the caller's transaction. Raises MailboxFull."""
+        self._check_room(connection, letter.sender, letter.recipient)
+        self._guard.forgive(letter.sender, letter.recipient)
+        messages.requeue(connection, letter.id)
 
     def _placed(self, connection: sqlite3.Connection, draft: _Draft) -> _Draft:
         """The draft in its exchange: it answers `reply_to`, else the newest message that its sender works on.
@@ -245,7 +254,9 @@ class Broker:
 
     async def ack(self, recipient: str, ids: Sequence[int]) -> int:
         """The turn over these messages is done: they are delivered. Returns how many the recipient held of them."""
-        return await self._database.write(lambda c: messages.deliver(c, recipient, ids))
+        number = await self._database.write(lambda c: messages.deliver(c, recipient, ids))
+        self.on_delivered(number)
+        return number
 
     async def waiting(self, recipient: str) -> list[Message]:
         """What waits for the recipient, without a lease."""
@@ -297,10 +308,6 @@ class Broker:
         number = await self.send(OPERATOR, answered.sender, body, reply_to=message)
         await self.mark_read(message)
         return number
-
-    async def dead_letters(self) -> list[Message]:
-        """The parked messages, newest first."""
-        return await self._database.read(messages.dead_letters)
 
 
 async def _wait(arrival: asyncio.Event, due: float | None, deadline: float) -> None:

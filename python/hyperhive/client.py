@@ -17,7 +17,7 @@ from urllib.parse import quote, urlencode
 
 from hyperhive import errors
 from hyperhive.errors import BadInput, Forbidden, HyperhiveError, Unavailable
-from hyperhive.event_stream import Event, read_apart, until_end
+from hyperhive.event_stream import Event, reader, until_end
 
 Json = dict[str, Any]
 
@@ -237,6 +237,18 @@ class Client:
         """The messages that were given up."""
         return self._list("/v1/dead-letters", "messages")
 
+    def dead_letter(self, message: int) -> Json:
+        """One of them. Raises NotFound."""
+        return self._get(f"/v1/dead-letters/{message}")
+
+    def requeue(self, message: int) -> Json:
+        """Have a message that was given up delivered after all. Raises NotFound, Conflict, MailboxFull."""
+        return self._post(f"/v1/dead-letters/{message}/requeue", {})
+
+    def drop(self, message: int) -> None:
+        """Delete a message that was given up. Raises NotFound."""
+        self._call("DELETE", f"/v1/dead-letters/{message}", None, self._timeout)
+
     def explain(self, name: str, command: str, cwd: str | None = None) -> Json:
         """Whether the agent may run a command, and why, for each simple command in it. Raises NotFound, Conflict."""
         body: Json = {"command": command}
@@ -266,7 +278,7 @@ class Client:
                     response = connection.getresponse()
                     if response.status != 200:
                         _answer(self.path, response.status, response.read())
-                with read_apart(stream, response) as news:
+                with reader(stream, response) as news:
                     yield until_end(news, tick)
 
     def _get(self, target: str, **query: str | int | None) -> Json:

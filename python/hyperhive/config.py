@@ -10,7 +10,9 @@ from typing import Any
 
 from hyperhive.broker import BrokerLimits
 from hyperhive.errors import BadInput
+from hyperhive.loop_guard import Rate
 from hyperhive.policy.ceilings import Ceilings
+from hyperhive.retention import HistoryLimits
 from hyperhive.settings import Role, check_name
 
 
@@ -85,6 +87,7 @@ class CoreConfig:
     policy: Ceilings = field(default_factory=Ceilings)
     auto_approve: bool = False
     broker: BrokerLimits = field(default_factory=BrokerLimits)
+    history: HistoryLimits = field(default_factory=HistoryLimits)
     dashboard: Dashboard = field(default_factory=Dashboard)
     agents: tuple[DeclaredAgent, ...] = ()
     claude: str = "claude"
@@ -114,7 +117,6 @@ class CoreConfig:
     def from_json(cls, value: dict[str, Any]) -> CoreConfig:
         """Build from core.json's object; raises what `load` catches where it is malformed."""
         api = value["modelApi"]
-        broker = value.get("broker", {})
         policy = dict(value.get("policy", {}))
         auto_approve = AutoApprove(policy.pop("autoApprove", AutoApprove.NEVER))
         return cls(
@@ -126,17 +128,41 @@ class CoreConfig:
             operators=tuple(value.get("operators", ())),
             policy=Ceilings(**{name: None if held is None else tuple(held) for name, held in policy.items()}),
             auto_approve=auto_approve is AutoApprove.NARROWING,
-            broker=BrokerLimits(
-                max_pending=broker.get("maxPending", BrokerLimits.max_pending),
-                retention_days=broker.get("retention", BrokerLimits.retention_days),
-                max_rows=broker.get("maxRows", BrokerLimits.max_rows),
-            ),
+            broker=_broker(value.get("broker", {})),
+            history=_history(value.get("history", {})),
             dashboard=Dashboard.from_json(value.get("dashboard", {})),
             agents=tuple(_declared(name, agent) for name, agent in value.get("agents", {}).items()),
             claude=value.get("claude", "claude"),
             health=float(value.get("health", 30)),
             drain=float(value.get("drain", 60)),
         )
+
+
+def _broker(value: dict[str, Any]) -> BrokerLimits:
+    return BrokerLimits(
+        max_pending=value.get("maxPending", BrokerLimits.max_pending),
+        retention_days=value.get("retention", BrokerLimits.retention_days),
+        max_rows=value.get("maxRows", BrokerLimits.max_rows),
+        max_hops=value.get("maxHops", BrokerLimits.max_hops),
+        edge=_rate(value.get("edgePerMinute"), BrokerLimits.edge),
+        agent=_rate(value.get("agentPerMinute"), BrokerLimits.agent),
+    )
+
+
+def _rate(per_minute: int | None, default: Rate) -> Rate:
+    """Half a minute's messages may come at once."""
+    return default if per_minute is None else Rate(burst=max(1, per_minute // 2), per_minute=per_minute)
+
+
+def _history(value: dict[str, Any]) -> HistoryLimits:
+    mebibytes = value.get("maxEvents")
+    return HistoryLimits(
+        retention_days=value.get("retention", HistoryLimits.retention_days),
+        max_turns=value.get("maxTurns", HistoryLimits.max_turns),
+        max_event_bytes=HistoryLimits.max_event_bytes if mebibytes is None else mebibytes * 1024 * 1024,
+        max_proposals=value.get("maxProposals", HistoryLimits.max_proposals),
+        usage_days=value.get("usage", HistoryLimits.usage_days),
+    )
 
 
 def _declared(name: str, value: dict[str, Any]) -> DeclaredAgent:

@@ -28,6 +28,7 @@ from hyperhive.config import BackendKind, CoreConfig
 from hyperhive.containers import Backend, Crash
 from hyperhive.containers.local import LocalBackend
 from hyperhive.controls import Controls
+from hyperhive.dead_letters import DeadLetters
 from hyperhive.errors import Conflict, Unavailable
 from hyperhive.facade import ManagerFacade
 from hyperhive.flakes.build import default_builder
@@ -43,7 +44,7 @@ from hyperhive.logins import Logins
 from hyperhive.operators import Operators, uid_of
 from hyperhive.permissions import Permissions
 from hyperhive.proposals import Proposals
-from hyperhive.retention import prune
+from hyperhive.retention import Retention
 from hyperhive.store import agents, audit, usage
 from hyperhive.store.database import Database
 from hyperhive.store.proposals import State
@@ -51,7 +52,6 @@ from hyperhive.terminals import Terminals
 
 log = logging.getLogger(__name__)
 
-PRUNE_EVERY = 600.0
 EXPIRE_EVERY = 5.0
 
 
@@ -65,6 +65,8 @@ class Core:
         self._background: set[asyncio.Task[None]] = set()
         self.hub = Hub()
         self.broker = Broker(database, self.hub, config.broker)
+        self._retention = Retention(database, self.broker, config.broker, config.history)
+        self.dead_letters = DeadLetters(database, self.broker)
         self.heartbeats = Heartbeats()
         self.activities = Activities(self.hub)
         self.operators = Operators.named(config.operators)
@@ -145,7 +147,7 @@ class Core:
         await self.backend.open()
         await self.hive.load(self.config.agents)
         await self.proposals.resume()
-        self.spawn(self._prune())
+        self.spawn(self._retention.run())
         self.spawn(self._expire())
         mode = 0o666 if self.config.operators else 0o600  # who may call is decided by the peer's uid, not by the mode
         await self._listen_for_browsers()
@@ -240,7 +242,7 @@ class Core:
             "running": sum(view["state"] == "running" for view in views),
             "proposals_waiting": len(waiting),
             "inbox_unread": len(await self.broker.inbox(all_=False, limit=1000)),
-            "dead_letters": len(await self.broker.dead_letters()),
+            "dead_letters": len(await self.dead_letters.every()),
             "paused": self.pause.view(),
         }
 
@@ -266,11 +268,6 @@ class Core:
         while True:
             await asyncio.sleep(EXPIRE_EVERY)
             await _logged(self.broker.expire_questions())
-
-    async def _prune(self) -> None:
-        while True:
-            await _logged(prune(self.database, self.config.broker))
-            await asyncio.sleep(PRUNE_EVERY)
 
 
 @asynccontextmanager

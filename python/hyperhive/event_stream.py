@@ -1,7 +1,4 @@
-"""Server-sent events as a client reads them: apart, in a thread, so that whoever waits for them can do so with a limit.
-
-Standard library only.
-"""
+"""The core's stream of events, as the operator's side reads it. Standard library only."""
 
 from __future__ import annotations
 
@@ -25,7 +22,7 @@ class Event:
 
 
 @contextmanager
-def read_apart(stream: socket.socket, response: http.client.HTTPResponse) -> Iterator[queue.SimpleQueue[Event | None]]:
+def reader(stream: socket.socket, response: http.client.HTTPResponse) -> Iterator[queue.SimpleQueue[Event | None]]:
     """A thread that reads the stream for the time of the block; None in its queue is the stream's end."""
     news: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
 
@@ -49,7 +46,7 @@ def read_apart(stream: socket.socket, response: http.client.HTTPResponse) -> Ite
 
 
 def until_end(news: queue.SimpleQueue[Event | None], tick: float | None) -> Iterator[Event]:
-    """The events in that queue; Event("tick", {}) whenever `tick` seconds went by without one."""
+    """What comes, until the stream's end; with `tick` an Event("tick", {}) after so many seconds without news."""
     while True:
         try:
             event = news.get(timeout=tick)

@@ -16,13 +16,17 @@ from hyperhive.activity import Activities
 from hyperhive.api.harness import create_harness_app
 from hyperhive.api.server import Servers
 from hyperhive.broker import Broker, BrokerLimits
+from hyperhive.dead_letters import DeadLetters
 from hyperhive.gateway.pause import Pause
 from hyperhive.hub import Hub
+from hyperhive.loop_guard import Rate
 from hyperhive.settings import Role
 from hyperhive.store import agents
 from hyperhive.store.database import Database, migrate
 
 DEADLINE = 10.0
+FREE: dict[str, Any] = {"edge": Rate(10**9, 60), "agent": Rate(10**9, 60)}
+"""Limits under which any number of messages may come at once."""
 
 
 def connection() -> sqlite3.Connection:
@@ -40,6 +44,8 @@ class Mail:
     hub: Hub
     activities: Activities
     broker: Broker
+    dead_letters: DeadLetters
+    limits: BrokerLimits
     beats: list[tuple[str, int, str, int]] = field(default_factory=list)
 
     @property
@@ -76,7 +82,9 @@ async def mail(root: Path, *more: str, **limits: Any) -> AsyncIterator[Mail]:
         for name in {"alice", "bob", *more} - known:
             await database.write(lambda c, name=name: agents.create(c, name, Role.AGENT))  # type: ignore[misc]
         hub = Hub()
-        yield Mail(database, hub, Activities(hub), Broker(database, hub, BrokerLimits(**limits)))
+        bounds = BrokerLimits(**limits)
+        broker = Broker(database, hub, bounds)
+        yield Mail(database, hub, Activities(hub), broker, DeadLetters(database, broker), bounds)
     finally:
         await database.close()
 

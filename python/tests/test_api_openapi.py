@@ -92,7 +92,7 @@ BODIES: dict[tuple[str, str], object] = {
 
 
 async def _fill(made: Web) -> None:
-    """One of everything: an agent with a turn, a proposal, mail to the operator."""
+    """One of everything: an agent with a turn, a proposal, mail to the operator that was given up."""
     hive, database = made.hive, made.hive.core.database
     await hive.create("worker", nix=nix('bash.allow = [ "ls *" "wc *" ];'))
     await hive.core.broker.send("worker", "operator", "hello")
@@ -104,6 +104,7 @@ async def _fill(made: Web) -> None:
         turns.end(connection, number, outcome="completed", detail="", usage={"output_tokens": 1}, cost_usd=0.1)
 
     await database.write(turn)
+    await database.write(lambda c: c.execute("UPDATE messages SET dead_at = 1 WHERE id = 1").rowcount)
 
 
 async def _running(made: Web, browser: Browser) -> None:

@@ -14,6 +14,7 @@ from mail_rig import Mail, mail
 
 from hyperhive.broker import OPERATOR, SYSTEM
 from hyperhive.errors import BadInput, Conflict, HyperhiveError, MailboxFull, NotFound, TooLarge
+from hyperhive.loop_guard import Rate
 from hyperhive.store.messages import Message
 
 
@@ -240,10 +241,45 @@ def test_an_exchange_that_goes_on_for_ever_is_parked_and_the_operator_told_once(
             assert (await take(hive, "alice")).hops == 3
             parked = [await hive.broker.send("alice", "bob", "and again") for _ in range(2)]
             assert await hive.broker.recv("bob") == []  # nothing new: what it holds is leased
-            assert ids(await hive.broker.dead_letters()) == parked[::-1]
+            assert ids(await hive.dead_letters.every()) == parked[::-1]
             (event,) = await hive.told()
             assert (event["event"], event["from"], event["to"]) == ("loop_guard", "alice", "bob")
             assert (event["message"], "4 answers in a row, the bound is 3" in event["reason"]) == (parked[0], True)
+
+    within(test())
+
+
+@pytest.mark.parametrize("replies", [True, False], ids=["with reply_to", "without"])
+def test_a_ring_of_three_polite_agents_is_stopped_within_20_messages(tmp_path: Path, *, replies: bool) -> None:
+    """Each passes every message on to the next, for ever, at a pace that no bucket minds."""
+
+    async def test() -> None:
+        ring = ["alice", "bob", "cat"]
+        async with mail(tmp_path, *ring) as hive:
+            await hive.broker.send(OPERATOR, "alice", "say hello to bob")
+            sent = 0
+            while received := await hive.broker.recv(ring[sent % 3]):
+                (message,) = received
+                answered = message.id if replies else None
+                await hive.broker.send(ring[sent % 3], ring[(sent + 1) % 3], "thank you!", reply_to=answered)
+                await hive.broker.ack(ring[sent % 3], [message.id])
+                sent += 1
+            assert sent < 20
+            (event,) = await hive.told()
+            assert (event["event"], event["message"]) == ("loop_guard", sent + 1)
+            assert ids(await hive.dead_letters.every()) == [sent + 1]
+
+    within(test())
+
+
+def test_an_agent_that_writes_to_everybody_at_once_is_parked_and_the_operator_told_once(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with mail(tmp_path, "cat", "dan", agent=Rate(2, 0.001)) as hive:
+            for to in ("bob", "cat", "dan", "bob"):
+                await hive.broker.send("alice", to, "hello")
+            assert sorted(letter.recipient for letter in await hive.dead_letters.every()) == ["bob", "dan"]
+            (event,) = await hive.told()
+            assert "from alice to all others together" in event["reason"]
 
     within(test())
 
@@ -265,11 +301,11 @@ def test_a_word_from_the_operator_lets_a_long_exchange_go_on(tmp_path: Path) -> 
 
 def test_a_flood_on_one_edge_is_parked_and_the_operator_told_once(tmp_path: Path) -> None:
     async def test() -> None:
-        async with mail(tmp_path, "cat", edge_burst=3, edge_per_minute=0.001) as hive:
+        async with mail(tmp_path, "cat", edge=Rate(3, 0.001)) as hive:
             for number in range(6):
                 await hive.broker.send("alice", "bob", f"m{number}")
             assert [message.body for message in await hive.broker.recv("bob")] == ["m0", "m1", "m2"]
-            assert len(await hive.broker.dead_letters()) == 3
+            assert len(await hive.dead_letters.every()) == 3
             (event,) = await hive.told()
             assert (event["event"], event["from"], event["to"]) == ("loop_guard", "alice", "bob")
             assert "messages a minute" in event["reason"]
@@ -283,22 +319,22 @@ def test_a_flood_on_one_edge_is_parked_and_the_operator_told_once(tmp_path: Path
 @pytest.mark.parametrize("sender", [OPERATOR, SYSTEM])
 def test_neither_the_operator_nor_the_hive_trips_the_guard(tmp_path: Path, sender: str) -> None:
     async def test() -> None:
-        async with mail(tmp_path, edge_burst=1, edge_per_minute=0.001) as hive:
+        async with mail(tmp_path, edge=Rate(1, 0.001)) as hive:
             for _ in range(5):
                 await hive.broker.send(sender, "bob", "again")
             assert len(await hive.broker.recv("bob")) == 5
-            assert await hive.broker.dead_letters() == []
+            assert await hive.dead_letters.every() == []
 
     within(test())
 
 
 def test_what_is_parked_is_bounded_too(tmp_path: Path) -> None:
     async def test() -> None:
-        async with mail(tmp_path, edge_burst=1, edge_per_minute=0.001, max_pending=3) as hive:
+        async with mail(tmp_path, edge=Rate(1, 0.001), max_pending=3) as hive:
             for number in range(4):
                 await hive.broker.send("alice", "bob", f"m{number}")
             with pytest.raises(MailboxFull, match="too much to bob is parked already; nothing was stored"):
                 await hive.broker.send("alice", "bob", "m4")
-            assert len(await hive.broker.dead_letters()) == 3
+            assert len(await hive.dead_letters.every()) == 3
 
     within(test())

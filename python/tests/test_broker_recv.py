@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from database_rig import held, within
-from mail_rig import mail
+from mail_rig import FREE, mail
 
 from hyperhive.store.messages import Message
 
@@ -46,7 +46,7 @@ def test_looking_at_what_waits_leases_nothing(tmp_path: Path) -> None:
 
 def test_many_who_receive_at_once_never_get_the_same_message(tmp_path: Path) -> None:
     async def test() -> None:
-        async with mail(tmp_path, edge_burst=1000) as hive:
+        async with mail(tmp_path, **FREE) as hive:
             sent = await asyncio.gather(*(hive.broker.send("alice", "bob", f"m{number}") for number in range(200)))
 
             async def drain() -> list[int]:
@@ -134,7 +134,7 @@ def test_mail_nobody_finishes_becomes_a_dead_letter_and_the_operator_is_told(tmp
             for _ in range(2):
                 assert ids(await hive.broker.recv("bob", wait=LONG, lease=0.05)) == [number]
             assert await hive.broker.recv("bob", wait=0.3) == []
-            assert ids(await hive.broker.dead_letters()) == [number]
+            assert ids(await hive.dead_letters.every()) == [number]
             (event,) = await hive.told()
             assert (event["event"], event["from"], event["to"], event["message"]) == (
                 "dead_letter",

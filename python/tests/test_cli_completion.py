@@ -17,6 +17,7 @@ def core(tmp_path: Path) -> Iterator[FakeCore]:
         )
         running.answer("GET /v1/proposals?limit=100", {"proposals": [proposal_view(31), proposal_view(4)]})
         running.answer("GET /v1/proposals?state=checked&limit=100", {"proposals": [proposal_view(31)]})
+        running.answer("GET /v1/dead-letters", {"messages": [message_view(54), message_view(4)]})
         running.answer("GET /v1/inbox?all=1&limit=100", {"messages": [message_view(7)]})
         yield running
 
@@ -48,6 +49,8 @@ def complete(core: FakeCore, typed: str) -> list[str]:
         ("apply approve ", ["31"]),
         ("apply list --state wi", ["withdrawn"]),
         ("inbox reply ", ["7"]),
+        ("debug dead-letters requeue 5", ["54"]),
+        ("debug dead-letters dr", ["drop"]),
         ("policy lint w", ["worker", "writer"]),
         ("ag", ["agent"]),
         ("agent st", ["start", "stop"]),

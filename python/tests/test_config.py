@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 
+from hyperhive.broker import BrokerLimits
 from hyperhive.config import CoreConfig
 from hyperhive.errors import BadInput
+from hyperhive.loop_guard import Rate
+from hyperhive.retention import HistoryLimits
 
 RIGHT: dict[str, Any] = {"stateDir": "/s", "runtimeDir": "/r", "backend": "local", "modelApi": {"url": "http://h"}}
 
@@ -40,3 +43,18 @@ def test_what_is_no_configuration_is_refused_in_a_line_that_names_the_file(tmp_p
         CoreConfig.load(path)
     said = str(caught.value)
     assert said.startswith(str(path)) and "\n" not in said and len(said) < 500
+
+
+def test_every_bound_of_core_json_counts() -> None:
+    broker = {"maxPending": 1, "retention": 2, "maxRows": 3, "maxHops": 4, "edgePerMinute": 5, "agentPerMinute": 12}
+    history = {"retention": 4, "maxTurns": 5, "maxEvents": 6, "maxProposals": 7, "usage": 8}
+    config = CoreConfig.from_json({**RIGHT, "broker": broker, "history": history})
+    edge, agent = Rate(burst=2, per_minute=5), Rate(burst=6, per_minute=12)
+    expected = BrokerLimits(max_pending=1, retention_days=2, max_rows=3, max_hops=4, edge=edge, agent=agent)
+    assert config.broker == expected
+    assert config.history == HistoryLimits(4, 5, 6 * 1024 * 1024, 7, 8)
+
+
+def test_a_core_json_without_bounds_has_the_defaults() -> None:
+    config = CoreConfig.from_json(RIGHT)
+    assert (config.broker, config.history) == (BrokerLimits(), HistoryLimits())

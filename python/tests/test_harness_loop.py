@@ -33,6 +33,7 @@ from harness_rig import (
     write,
 )
 
+from hyperhive.dead_letters import DeadLetters
 from hyperhive.errors import Conflict, HyperhiveError, Unavailable
 from hyperhive.harness.link import CORE_TIME
 from hyperhive.harness.loop import Harness
@@ -179,7 +180,7 @@ def test_mail_that_the_model_refuses_becomes_a_dead_letter_and_is_not_lost(tmp_p
         async with hive(tmp_path, answers(REFUSED)) as made:
             message = await made.broker.send("operator", "worker", "hi")
             await made.until(lambda c: c.execute("SELECT 1 FROM messages WHERE dead_at IS NOT NULL").fetchone())
-            assert [letter.id for letter in await made.broker.dead_letters()] == [message]
+            assert [letter.id for letter in await DeadLetters(made.database, made.broker).every()] == [message]
             assert set(await made.outcomes()) == {"model_refused"}
             words = await told(made)
             assert ["bad ids" in word for word in words] == [True, False], words

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from hyperhive.loop_guard import LoopGuard, Trip
+from hyperhive.loop_guard import LoopGuard, Rate, Trip
 
 
 class Clock:
@@ -11,8 +11,8 @@ class Clock:
         return self.now
 
 
-def guard(clock: Clock, *, burst: int = 3, per_minute: float = 60) -> LoopGuard:
-    return LoopGuard(max_hops=4, burst=burst, per_minute=per_minute, clock=clock)
+def guard(clock: Clock, *, burst: int = 3, agent: int = 1000) -> LoopGuard:
+    return LoopGuard(max_hops=4, edge=Rate(burst, 60), agent=Rate(agent, 120), clock=clock)
 
 
 def flood(judged: LoopGuard, count: int, *, to: str = "bob") -> list[Trip | None]:
@@ -71,3 +71,24 @@ def test_a_message_parked_for_its_hops_takes_no_token() -> None:
     judged = guard(Clock(), burst=1)
     assert judged.judge("alice", "bob", 7, 5) is not None
     assert judged.judge("alice", "bob", 0, 0) is None
+
+
+def test_all_edges_of_a_sender_together_have_a_bucket_too() -> None:
+    clock = Clock()
+    judged = guard(clock, agent=5)
+    trips = [trip for to in ("bob", "carol", "dave") for trip in flood(judged, 2, to=to)]
+    assert trips[:5] == [None] * 5
+    assert trips[5] == Trip("more than 120 messages a minute from alice to all others together", first=True)
+    assert told(flood(judged, 1, to="erin")) == [False]
+    assert judged.judge("bob", "alice", 0, 0) is None, "another's bucket is another"
+    clock.now += 0.5
+    assert [trip is None for trip in flood(judged, 2, to="frank")] == [True, False]
+
+
+def test_what_the_operator_forgives_is_told_again() -> None:
+    judged = guard(Clock(), burst=1)
+    assert told(flood(judged, 3)) == [True, False]
+    assert told([judged.judge("alice", "bob", 7, 5) for _ in range(2)]) == [True, False]
+    judged.forgive("alice", "bob")
+    assert told(flood(judged, 2)) == [True, False]
+    assert told([judged.judge("alice", "bob", 7, 5) for _ in range(2)]) == [True, False]

@@ -45,6 +45,11 @@ def complete_messages(ctx: typer.Context, incomplete: str) -> list[str]:
     return _complete(ctx, incomplete, lambda core: [str(row["id"]) for row in core.inbox(all_=True)])
 
 
+def complete_dead_letters(ctx: typer.Context, incomplete: str) -> list[str]:
+    """The ids of the messages that were given up."""
+    return _complete(ctx, incomplete, lambda core: [str(row["id"]) for row in core.dead_letters()])
+
+
 def _complete(ctx: typer.Context, incomplete: str, names: Callable[[Client], list[str]]) -> list[str]:
     from hyperhive.client import Client, find_socket  # noqa: PLC0415
 
@@ -73,6 +78,8 @@ ForAgent = Annotated[
 ProposalId = Annotated[int, typer.Argument(metavar="ID", min=1, autocompletion=complete_proposals)]
 OpenProposalId = Annotated[int, typer.Argument(metavar="ID", min=1, autocompletion=complete_open_proposals)]
 MessageId = Annotated[int, typer.Argument(metavar="ID", min=1, autocompletion=complete_messages)]
+DeadLetterId = Annotated[int, typer.Argument(metavar="ID", min=1, autocompletion=complete_dead_letters)]
+DeadLetterIds = Annotated[list[int], typer.Argument(metavar="ID", min=1, autocompletion=complete_dead_letters)]
 Body = Annotated[str | None, typer.Argument(metavar="TEXT", help="`-`, or none in a pipe: standard input.")]
 
 

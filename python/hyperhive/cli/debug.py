@@ -6,10 +6,11 @@ import json
 
 import typer
 
-from hyperhive.cli.common import AsJson, client, group
-from hyperhive.cli.output import ago, print_json, table
+from hyperhive.cli import dead_letters
+from hyperhive.cli.common import client, group
 
 app = group("For those who look into the hive itself.")
+app.add_typer(dead_letters.app, name="dead-letters")
 
 
 @app.command()
@@ -24,17 +25,6 @@ def events(ctx: typer.Context) -> None:
     with client(ctx).events() as stream:
         for event in stream:
             print(json.dumps({"event": event.kind, "data": event.data}), flush=True)
-
-
-@app.command("dead-letters")
-def dead_letters(ctx: typer.Context, as_json: AsJson = False) -> None:
-    """The messages that were given up after too many attempts."""
-    messages = client(ctx).dead_letters()
-    if as_json:
-        print_json(messages)
-        return
-    rows = ([row["id"], row["sender"], row.get("recipient"), ago(row["sent_at"]), row["body"]] for row in messages)
-    table(["ID", "FROM", "TO", "SENT", "TEXT"], rows, empty="no dead letters")
 
 
 @app.command("help-text")

@@ -240,6 +240,24 @@ def dead_letters(connection: sqlite3.Connection, limit: int = 1000) -> list[Mess
     return _select(connection, "dead_at > 0 ORDER BY dead_at DESC, id DESC LIMIT ?", (limit,))
 
 
+def dead_letter(connection: sqlite3.Connection, message: int) -> Message:
+    """The parked message with that id. Raises NotFound."""
+    found = _select(connection, "id = ? AND dead_at IS NOT NULL", (message,))
+    if not found:
+        raise NotFound(f"there is no dead letter {message}; `hyperhive debug dead-letters` lists them")
+    return found[0]
+
+
+def requeue(connection: sqlite3.Connection, message: int) -> None:
+    """Let a parked message wait again, with its attempts and hops counted anew: a person has decided about it."""
+    connection.execute("UPDATE messages SET dead_at = NULL, attempts = 0, hops = 0 WHERE id = ?", (message,))
+
+
+def delete(connection: sqlite3.Connection, message: int) -> None:
+    """Delete a message."""
+    connection.execute("DELETE FROM messages WHERE id = ?", (message,))
+
+
 def mailbox(
     connection: sqlite3.Connection, recipient: str, *, delivered: bool, limit: int, before: int | None = None
 ) -> list[Message]:

@@ -12,6 +12,7 @@ from typing import Any
 from hyperhive.errors import NotFound
 
 MAX_EVENTS = 5000  # of one turn; a turn of 80 model calls has a few hundred
+MAX_BYTES = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -119,14 +120,20 @@ class TurnEvent:
 
 
 def add_events(connection: sqlite3.Connection, turn: int, events: Sequence[str]) -> list[TurnEvent]:
-    """Store JSON lines of a turn and return what was stored (a turn keeps at most MAX_EVENTS)."""
+    """Store JSON lines of a turn and return what was stored (a turn keeps its first MAX_EVENTS, of MAX_BYTES)."""
     (seq,) = connection.execute("SELECT coalesce(max(seq), 0) FROM turn_events WHERE turn = ?", (turn,)).fetchone()
+    (size,) = connection.execute("SELECT coalesce(max(event_bytes), 0) FROM turns WHERE id = ?", (turn,)).fetchone()
     now = time.time()
-    kept = [TurnEvent(seq + 1 + index, now, each) for index, each in enumerate(events[: max(0, MAX_EVENTS - seq)])]
+    kept: list[TurnEvent] = []
+    for event in events[: max(0, MAX_EVENTS - seq)]:
+        if (size := size + len(event.encode())) > MAX_BYTES:
+            break
+        kept.append(TurnEvent(seq + 1 + len(kept), now, event))
     connection.executemany(
         "INSERT INTO turn_events (turn, seq, at, event) VALUES (?, ?, ?, ?)",
         [(turn, each.seq, each.at, each.event) for each in kept],
     )
+    connection.execute("UPDATE turns SET event_bytes = ? WHERE id = ?", (size, turn))
     return kept
 
 

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from hyperhive.broker import Broker
 from hyperhive.controls import Controls
+from hyperhive.dead_letters import DeadLetters
 from hyperhive.hub import Hub
 from hyperhive.lifecycle import Hive
 from hyperhive.operators import Operators
@@ -20,6 +21,7 @@ class OperatorCore(Protocol):
 
     database: Database
     broker: Broker
+    dead_letters: DeadLetters
     hub: Hub
     hive: Hive
     proposals: Proposals

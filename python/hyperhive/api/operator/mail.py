@@ -45,7 +45,23 @@ async def flow(call: Call[OperatorCore]) -> Json:
 
 async def dead_letters(call: Call[OperatorCore]) -> Json:
     """The messages that were given up, the last first."""
-    return {"messages": [message.view() for message in await call.core.broker.dead_letters()]}
+    return {"messages": [message.view() for message in await call.core.dead_letters.every()]}
+
+
+async def dead_letter(call: Call[OperatorCore]) -> Json:
+    """A message that was given up."""
+    return (await call.core.dead_letters.get(call.id)).view()
+
+
+async def requeue(call: Call[OperatorCore]) -> Json:
+    """Let a message that was given up wait again in its old place, its attempts and hops counted anew."""
+    return (await call.core.dead_letters.requeue(call.id, call.actor)).view()
+
+
+async def drop(call: Call[OperatorCore]) -> Json:
+    """Delete a message that was given up."""
+    await call.core.dead_letters.drop(call.id, call.actor)
+    return {}
 
 
 _LIMIT = number(0, 1000, default=100)
@@ -70,4 +86,7 @@ OPERATIONS: tuple[Operation[OperatorCore], ...] = (
         query={"limit": _LIMIT, "before": _BEFORE, "agent": text(), "chain": number(1), "search": _SEARCH},
     ),
     Operation("GET", "/v1/dead-letters", dead_letters, "Messages"),
+    Operation("GET", "/v1/dead-letters/{id}", dead_letter, "Message"),
+    Operation("DELETE", "/v1/dead-letters/{id}", drop, "Nothing"),
+    Operation("POST", "/v1/dead-letters/{id}/requeue", requeue, "Message", body={}),
 )
