@@ -139,6 +139,10 @@ class Client:
         """The hive at a glance."""
         return self._get("/v1/status")
 
+    def resume(self) -> bool:
+        """Go on before a usage limit resets; returns whether the hive was paused."""
+        return bool(self._post("/v1/resume", {})["paused"])
+
     def dashboard_link(self) -> str:
         """An address that logs a browser in to the dashboard, once. Raises Unavailable if there is none."""
         return str(self._post("/v1/dashboard", {})["url"])

@@ -45,4 +45,14 @@ def test_status_says_what_waits_and_how_to_see_it(cli: Cli) -> None:
 def test_a_paused_hive_says_until_when_and_why(cli: Cli) -> None:
     pause = {"until": 1.0, "reason": "the model API's"}
     cli.core.answer("GET /v1/status", {**STATUS, "paused": pause})
-    assert "until 1970-01-01T00:00:01.000Z, usage limit: the model API's" in cli("status").out
+    assert (
+        "until 1970-01-01T00:00:01.000Z, usage limit: the model API's; `hyperhive resume` tries now"
+        in cli("status").out
+    )
+
+
+def test_a_pause_is_ended(cli: Cli) -> None:
+    cli.core.answer("POST /v1/resume", {"paused": True})
+    assert cli("resume").out == "the hive goes on\n"
+    cli.core.answer("POST /v1/resume", {"paused": False})
+    assert cli("resume").out == "the hive was not paused\n"

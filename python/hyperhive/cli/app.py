@@ -16,7 +16,7 @@ from hyperhive import __version__
 from hyperhive.cli.main import HELP_COLUMNS
 
 PROGRAM = "hyperhive"
-COMMANDS = ("run", "status", "dashboard", "agent", "apply", "inbox", "send", "policy", "flake", "audit")
+COMMANDS = ("run", "status", "resume", "dashboard", "agent", "apply", "inbox", "send", "policy", "flake", "audit")
 HIDDEN = ("debug",)
 _MARGIN = 2  # columns that typer leaves free at the right
 

@@ -18,6 +18,7 @@ Options:
 Commands:
   run        Start a hive on this machine and show the loop.
   status     The hive at a glance, and what waits for you.
+  resume     End the pause that a usage limit began; the hive asks the...
   dashboard  Print a link to the dashboard that logs one browser in.
   agent      The agents: list, create, start, stop, look inside.
   apply      Proposals: request, look at, approve or deny a change; roll...

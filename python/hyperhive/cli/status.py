@@ -35,7 +35,11 @@ def status(ctx: typer.Context, as_json: AsJson = False) -> None:
 
 
 def _paused(pause: dict[str, Any] | None) -> str | None:
-    return None if pause is None else f"until {iso(pause['until'])}, usage limit: {pause['reason']}"
+    return (
+        None
+        if pause is None
+        else f"until {iso(pause['until'])}, usage limit: {pause['reason']}; `hyperhive resume` tries now"
+    )
 
 
 def _waiting(number: Any, what: str, command: str) -> str:  # noqa: ANN401  (a number of the core's JSON)

@@ -192,8 +192,8 @@ class Harness:
                 return False
             case outcome if outcome in PAUSES:
                 self._link.tell_once(verdict)
-                self._link.wait(verdict, PAUSES[outcome])
-                self._wait_for_hive(verdict)
+                if not self._wait_for_hive(verdict):
+                    self._link.wait(verdict, PAUSES[outcome])
             case Outcome.UNREACHABLE | Outcome.OVERLOADED:
                 self._link.wait(verdict, min(2.0**count, 300) * (0.5 + random.random() / 2))  # noqa: S311
                 self._wait_for_hive(verdict)
@@ -202,10 +202,16 @@ class Harness:
                 return count < TRIES
         return True
 
-    def _wait_for_hive(self, verdict: Verdict) -> None:
-        """While the whole hive is paused (a usage limit), begin no turn: it would fail like the others'."""
+    def _wait_for_hive(self, verdict: Verdict) -> bool:
+        """While the whole hive is paused (a usage limit), begin no turn: it would fail like the others'. False if it
+        is not.
+        """
+        self._link.wait(verdict, 0)  # and ask
+        paused = False
         while self._link.stop_at is None and (left := self._link.paused_until - time.monotonic()) > 0:
-            self._link.wait(verdict, min(left, 2 * HEARTBEAT))
+            paused = True
+            self._link.wait(verdict, min(left, HEARTBEAT / 2))
+        return paused
 
     def _finish(self, batch: list[dict[str, Any]], verdict: Verdict) -> None:
         """Tell the operator of a turn that failed for good, then acknowledge its mail."""

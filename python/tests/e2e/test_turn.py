@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import time
 import urllib.request
 import uuid
 from pathlib import Path
@@ -276,5 +277,38 @@ def test_a_session_that_overflows_is_turned_into_notes_by_the_real_cli(tmp_path:
             assert written.read_text() == "# What I know\nThe cellar key hangs behind the door.\n"
             assert (row["purpose"], row["notes"] is not None, row["memory_peak"] > 2**24) == ("mail", True, True)
             assert 0.1 < row["cpu_seconds"] < 60
+
+    asyncio.run(go())
+
+
+def test_a_usage_limit_is_asked_about_once_until_the_operator_says_so(tmp_path: Path) -> None:
+    async def go() -> None:
+        async with rig(tmp_path) as hive:
+            await hive.say([{"status": 429, "headers": {"retry-after": "3600"}}], "Go on.")
+            await hive.until(lambda _: (beat := hive.heartbeats.last("worker")) and beat.activity == "waiting")
+            beat = hive.heartbeats.last("worker")
+            assert beat is not None and beat.trouble is not None
+            assert "usage_limit: " in beat.trouble and "resets at 20" in beat.trouble
+            assert await hive.outcomes() == ["usage_limit"]
+            hive.pause.end()
+            await hive.until(lambda _: hive.pause.view() is not None)
+            await hive.until(lambda c: c.execute("SELECT count(*) = 2 FROM turns WHERE ended_at").fetchone()[0])
+            assert await hive.outcomes() == ["usage_limit"] * 2
+
+    asyncio.run(go())
+
+
+def test_mail_waits_without_a_turn_while_the_hive_is_paused_and_is_handled_once_when_it_goes_on(tmp_path: Path) -> None:
+    async def go() -> None:
+        async with rig(tmp_path) as hive:
+            await hive.pause.begin(time.time() + 3, "the model API's")
+            first = [await hive.say([{"text": "done"}], f"mail {number}") for number in range(3)]
+            began = time.time()
+            for message in first:
+                row = await hive.turn_done(message, 60)
+            assert row["started_at"] > began + 2.5
+            assert await hive.outcomes() == ["completed"], "all of it in one turn, and none before"
+            attempts = await hive.database.read(lambda c: c.execute("SELECT max(attempts) FROM messages").fetchone())
+            assert attempts == (1,)
 
     asyncio.run(go())

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from hyperhive.broker import Broker
 from hyperhive.controls import Controls
 from hyperhive.dead_letters import DeadLetters
+from hyperhive.gateway.pause import Pause
 from hyperhive.hub import Hub
 from hyperhive.lifecycle import Hive
 from hyperhive.operators import Operators
@@ -23,6 +24,7 @@ class OperatorCore(Protocol):
     broker: Broker
     dead_letters: DeadLetters
     hub: Hub
+    pause: Pause
     hive: Hive
     proposals: Proposals
     permissions: Permissions

@@ -12,6 +12,15 @@ async def status(call: Call[OperatorCore]) -> Json:
     return await call.core.status()
 
 
+async def resume(call: Call[OperatorCore]) -> Json:
+    """Go on before a usage limit resets; if it is still there, the hive pauses again."""
+    paused = call.core.pause.view() is not None
+    if paused:
+        await call.core.database.write(lambda c: rows.append(c, call.actor, "hive.resumed", "hive"))
+        call.core.pause.end()
+    return {"paused": paused}
+
+
 async def audit(call: Call[OperatorCore]) -> Json:
     """The audit log, newest first; `since` in Unix seconds."""
     query = call.query
@@ -35,6 +44,7 @@ async def link(call: Call[OperatorCore]) -> Json:
 
 OPERATIONS: tuple[Operation[OperatorCore], ...] = (
     Operation("GET", "/v1/status", status, "Status"),
+    Operation("POST", "/v1/resume", resume, "Resumed", body={}),
     Operation(
         "GET",
         "/v1/audit",

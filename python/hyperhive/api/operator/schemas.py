@@ -109,6 +109,7 @@ SCHEMAS: dict[str, Json] = {
         dead_letters=NUMBER,
         paused=_maybe(_object(until=SECONDS, reason=TEXT)),
     ),
+    "Resumed": _object(paused=FLAG),
     "Audit": _object(
         entries=_list(_object(id=NUMBER, at=SECONDS, actor=TEXT, action=TEXT, subject=TEXT, detail={"type": "object"}))
     ),
