@@ -12,6 +12,7 @@ import tempfile
 import time
 import urllib.request
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 from e2e.turn_rig import Rig, rig
@@ -26,9 +27,12 @@ STEPS = [{"text": "done"}]
 
 
 def measure() -> list[Row]:
-    """Cold turns (a new session each) in the hive and outside of it; medians of ROUNDS, of the ratios too (35 s)."""
+    """Cold turns (a new session each) and resumed ones in the hive and outside of it; medians of ROUNDS, of the ratios
+    too (50 s).
+    """
     with tempfile.TemporaryDirectory(prefix="hyperhive-bench-") as directory:
-        rounds = asyncio.run(_rounds(Path(directory)))
+        rounds, resumed = asyncio.run(_rounds(Path(directory)))
+    again = statistics.median(whole / bare for whole, bare in resumed)
     whole, prompted, bare, lone = (statistics.median(times) for times in zip(*rounds, strict=True))
     ratio, lone_ratio = (statistics.median(each[0] / each[other] for each in rounds) for other in (2, 3))
     return [
@@ -38,12 +42,16 @@ def measure() -> list[Row]:
         Row("whole turn / bare claude -p with the same settings and tools", ratio, "ratio", "≤ 1.10", ratio <= 1.10),
         Row("whole turn / bare claude -p without them", lone_ratio, "ratio", "", True),
         Row("message accepted → first request at the model", prompted * 1000, "ms", "", True),
+        Row("resumed turn: message accepted → acknowledged", statistics.median(r[0] for r in resumed), "s", "", True),
+        Row("resumed turn / bare claude -p --resume with the same", again, "ratio", "≤ 1.10", again <= 1.10),
     ]
 
 
-async def _rounds(root: Path) -> list[tuple[float, float, float, float]]:
-    """Seconds of each round: the whole turn, until its first request, bare with the same configuration, bare alone."""
-    rounds = []
+async def _rounds(root: Path) -> tuple[list[tuple[float, float, float, float]], list[tuple[float, float]]]:
+    """Seconds of each round: the whole turn, until its first request, bare with the same configuration, bare alone; and
+    of each resumed one: the whole turn, bare.
+    """
+    rounds, resumed = [], []
     async with rig(root) as hive:
         for number in range(ROUNDS + 1):
             (root / "agents/worker/harness/session").unlink(missing_ok=True)
@@ -51,7 +59,14 @@ async def _rounds(root: Path) -> list[tuple[float, float, float, float]]:
             whole, prompted = await _turn(hive)
             bare = await asyncio.to_thread(_bare, hive, root / f"bare{number}", configured=True)
             rounds.append((whole, prompted, bare, lone))
-    return rounds[1:]  # the first one warms the file cache
+        session = Session(str(uuid.uuid4()), fresh=True)
+        await asyncio.to_thread(_bare, hive, root / "resumed", configured=True, session=session)
+        for _ in range(ROUNDS):
+            whole, _prompted = await _turn(hive)
+            again = replace(session, fresh=False)
+            bare = await asyncio.to_thread(_bare, hive, root / "resumed", configured=True, session=again)
+            resumed.append((whole, bare))
+    return rounds[1:], resumed  # the first one warms the file cache
 
 
 async def _turn(hive: Rig) -> tuple[float, float]:
@@ -66,13 +81,13 @@ async def _turn(hive: Rig) -> tuple[float, float]:
     return delivered - sent, seen["last"] - sent
 
 
-def _bare(hive: Rig, home: Path, *, configured: bool) -> float:
+def _bare(hive: Rig, home: Path, *, configured: bool, session: Session | None = None) -> float:
     """Seconds of `claude -p` outside of any cage, with the same answer; `configured`: with the same managed settings
     (any settings file costs Claude Code 0.07 s) and the same MCP server.
     """
     work = home / "work"  # as in a cage: Claude Code looks through a directory that is not its HOME
-    work.mkdir(parents=True)
-    argv = command("claude", hive.settings, Session(str(uuid.uuid4()), fresh=True))
+    work.mkdir(parents=True, exist_ok=True)
+    argv = command("claude", hive.settings, session or Session(str(uuid.uuid4()), fresh=True))
     config = argv.index("--mcp-config")
     if configured:
         own = hive.root / "run/agents/worker"

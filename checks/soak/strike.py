@@ -97,12 +97,13 @@ class Striker:
         self.hive.wait(done, 90, "a message that was interrupted four times gets no turn")
 
     def _kill_claude(self, agent: str) -> bool:
-        """Any process of a turn that runs, its cage included; another agent's if this one is idle."""
+        """Any process of a turn that runs, its cage included; another agent's if this one is idle. At times SIGTERM."""
         for name in (agent, *AGENTS):
             harness = self.hive.harness(name)
             if harness is not None and claude_processes(harness):
                 below = descendants(harness)  # it may have ended meanwhile
-                return bool(below) and send(self._chance.choice(below), signal.SIGKILL)
+                number = self._chance.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM])
+                return bool(below) and send(self._chance.choice(below), number)
         return False
 
     def _kill_harness(self, agent: str) -> bool:
