@@ -66,7 +66,7 @@ def test_keys_and_sizes_reach_the_program(tmp_path: Path) -> None:
             await screen.say({"resize": [120, 40]})
             await screen.type("stty size\r")
             await screen.until(b"40 120\r\n")
-            await screen.type("sh -c 'echo sle\"\"eping; sleep 1000'\r")
+            await screen.type("sh -c 'echo sle\"\"eping; exec sleep 1000'\r")
             await screen.until(b"sleeping\r\n")
             await screen.type("\x03")
             await screen.until(PROMPT)
