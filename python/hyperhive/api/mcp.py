@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Coroutine
+from functools import partial
+from typing import Any
 
 import anyio
 
-from hyperhive.api.mcp_catalogue import Tool
 from hyperhive.api.mcp_sdk import ANSWERS_CANCELLED, Envelope, Handlers, Streams, dump, failure, parse, same_id
-from hyperhive.api.mcp_tools import Arguments, HiveTools, Outcome
+from hyperhive.api.mcp_tools import HiveTools
 from hyperhive.api.streams import StreamListener
 from hyperhive.errors import HyperhiveError
 
@@ -36,7 +38,7 @@ async def serve_mcp(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, 
     """Serve one connection of `agent` until it ends, then close it. Raises nothing but CancelledError."""
     try:
         await _Connection(reader, writer, agent, tools).run()
-    except* (ConnectionError, HyperhiveError) as gone:
+    except* HyperhiveError as gone:
         _log.debug("%s: MCP connection ended: %s", agent, gone.exceptions[0])
     except* Exception:
         _log.exception("%s: MCP connection failed", agent)
@@ -57,22 +59,36 @@ class _Connection:
         self._streams = Streams()
         self._calls: set[str | int] = set()
         self._answered = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._gone = False
 
     async def run(self) -> None:
         try:
-            handlers = Handlers(await self._tools.instructions(self._agent), self._list_tools, self._call_tool)
+            tools, agent = self._tools, self._agent  # the server is full of cycles: it must not hold what we read
+            handlers = Handlers(
+                await tools.instructions(agent), partial(tools.offered, agent), partial(tools.call, agent)
+            )
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._write_answers())
-                group.create_task(self._read_requests())
-                await self._streams.serve(handlers)
+                works = (self._write_answers(), self._read_requests(), self._streams.serve(handlers))
+                for work in works:
+                    self._tasks.append(group.create_task(self._until_gone(work)))
         finally:
             self._streams.close()
 
-    async def _list_tools(self) -> list[Tool]:
-        return await self._tools.offered(self._agent)
-
-    async def _call_tool(self, name: str, arguments: Arguments) -> Outcome:
-        return await self._tools.call(self._agent, name, arguments)
+    async def _until_gone(self, work: Coroutine[Any, Any, None]) -> None:
+        """A client that goes away ends all of it. As an exception it would stay in memory with what was read from the
+        client, in the cycles of a group of exceptions, until a garbage collection comes by.
+        """
+        try:
+            await work
+        except ConnectionError as gone:
+            _log.debug("%s: MCP connection ended: %s", self._agent, gone)
+            self._gone = True
+            for task in self._tasks:
+                task.cancel()
+        except Exception:
+            if not self._gone:  # the SDK's tasks stumble over each other when they are cancelled
+                raise
 
     async def _read_requests(self) -> None:
         try:
@@ -97,15 +113,12 @@ class _Connection:
             return None
 
     async def _take(self, line: bytes) -> None:
-        try:
-            message = parse(line)
-        except ValueError:
-            await self._send(failure(_PARSE_ERROR, "not a JSON-RPC message"))
-            return
-        match message:
-            case Envelope(method=str(), id=None):
+        match _parsed(line):
+            case None:
+                await self._send(failure(_PARSE_ERROR, "not a JSON-RPC message"))
+            case Envelope(method=str(), id=None) as message:
                 await self._notified(message)
-            case Envelope(method=str()):
+            case Envelope(method=str()) as message:
                 await self._requested(message)
             case _:
                 pass  # an answer: the server asks nothing
@@ -154,6 +167,13 @@ class _Connection:
     async def _send(self, line: bytes) -> None:
         self._writer.write(line)
         await self._writer.drain()
+
+
+def _parsed(line: bytes) -> Envelope | None:
+    try:
+        return parse(line)
+    except ValueError:
+        return None
 
 
 def mcp_listener(tools: HiveTools) -> StreamListener:

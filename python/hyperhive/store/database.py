@@ -97,7 +97,10 @@ class Database:
             raise Unavailable("the core is stopping: the database is closed")
         future: asyncio.Future[T] = self._loop.create_future()
         self._jobs.put(_Job(work, write, future))
-        return await future
+        try:
+            return await future
+        finally:
+            del future  # or it holds its error, whose traceback holds this frame, and all that the caller was sent
 
     def _run(self) -> None:
         """The owning thread: take what has queued up, run it as one group, resolve it, until told to end."""
@@ -168,6 +171,8 @@ def _resolve(jobs: list[_Job]) -> None:
 
 def _caller_error(error: BaseException) -> BaseException:
     """What the caller gets for it: the environment's failures in words, everything else as it is."""
+    if isinstance(error, HyperhiveError):
+        return error.with_traceback(None)  # the frames hold the job, and that the error: see _submit
     if isinstance(error, sqlite3.Error):
         return _explain(error, "the database") or error
     if isinstance(error, StopIteration):  # a future refuses to carry it
