@@ -24,7 +24,7 @@ from hyperhive.api.streams import StreamListener
 MAX_GROWTH = 12 * 1024
 """KiB."""
 ROUNDS = int(os.environ.get("HYPERHIVE_FUZZ_ROUNDS", "4"))
-"""Before it is measured, and as many again; with 30 the allocators have found their places, and nothing grows at all."""
+"""Before it is measured, and as many again; with 30 the allocators have found their places, and nothing grows."""
 
 CORE = """
 import asyncio, sys
