@@ -18,6 +18,7 @@ STATUS = {
     "proposals_waiting": 1,
     "inbox_unread": 0,
     "dead_letters": 0,
+    "over_budget": 0,
 }
 
 

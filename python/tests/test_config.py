@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from hyperhive.broker import BrokerLimits
+from hyperhive.bounds import BrokerLimits, HistoryLimits
 from hyperhive.config import CoreConfig
 from hyperhive.loop_guard import Rate
-from hyperhive.retention import HistoryLimits
 
 SMALLEST = {
     "backend": "local",

@@ -34,6 +34,7 @@ def result(**fields: Any) -> dict[str, Any]:
         (result(api_error_status=401, result="Invalid API key"), Outcome.NOT_LOGGED_IN),
         (result(result="Not logged in · Please run /login"), Outcome.NOT_LOGGED_IN),
         (result(api_error_status=429), Outcome.USAGE_LIMIT),
+        (result(api_error_status=429, result="… worker is over budget until 2026-…"), Outcome.OVER_BUDGET),
         (result(api_error_status=529), Outcome.UNREACHABLE),
         (result(result="Connection closed mid-response"), Outcome.UNREACHABLE),
         (result(api_error_status=404), Outcome.NO_MODEL),

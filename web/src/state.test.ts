@@ -14,6 +14,7 @@ const agent = (name: string, changes: Partial<Agent> = {}): Agent => ({
   last_turn: null,
   activity: "idle",
   doing: null,
+  over_budget: null,
   ...changes,
 });
 

@@ -172,6 +172,8 @@ class Harness:
                 self._tell_once(verdict)
                 self._session.forget()
                 return False
+            case Outcome.OVER_BUDGET:  # the core has taken the mail back and tells the operator; it gives it out again
+                return False
             case Outcome.UNREACHABLE:
                 self._pause(min(2.0**count, 300) * (0.5 + random.random() / 2))  # noqa: S311
             case _:

@@ -13,6 +13,7 @@ class Outcome(StrEnum):
     COMPLETED = "completed"
     OVERFLOW = "context_overflow"
     USAGE_LIMIT = "usage_limit"
+    OVER_BUDGET = "over_budget"
     NOT_LOGGED_IN = "not_logged_in"
     UNREACHABLE = "model_unreachable"
     NO_MODEL = "model_not_available"
@@ -101,6 +102,7 @@ def _failure(result: dict[str, Any]) -> Outcome:
         Outcome.INTERRUPTED: reason in ("aborted_tools", "aborted_streaming"),
         Outcome.MAX_TURNS: result.get("subtype") == "error_max_turns",
         Outcome.NOT_LOGGED_IN: status == 401 or "not logged in" in words or "invalid api key" in words,
+        Outcome.OVER_BUDGET: "over budget until" in words,
         Outcome.USAGE_LIMIT: status == 429 or any(each in words for each in _LIMITS),
         Outcome.NO_MODEL: status in (403, 404),
         Outcome.REFUSED: status == 400 or result.get("stop_reason") == "refusal",

@@ -23,6 +23,7 @@ from hyperhive.api.mcp import mcp_listener
 from hyperhive.api.mcp_tools import HiveTools
 from hyperhive.api.server import Servers
 from hyperhive.broker import Broker
+from hyperhive.budgets import Budgets
 from hyperhive.containers import Applied, Crash
 from hyperhive.containers.local import LocalBackend
 from hyperhive.gateway.model import create_model_app
@@ -30,6 +31,7 @@ from hyperhive.gateway.upstream import ModelApi
 from hyperhive.heartbeats import Heartbeats
 from hyperhive.hub import Hub
 from hyperhive.policy.bash import Decision, decide
+from hyperhive.policy.ceilings import Ceilings
 from hyperhive.settings import Role, Settings
 from hyperhive.store import agents
 from hyperhive.store.database import Database
@@ -68,6 +70,7 @@ class Rig:
         self.hub = Hub()
         self.activities = Activities(self.hub)
         self.broker = Broker(database, self.hub)
+        self.budgets = Budgets(database, self.broker, self.hub, Ceilings(), {})
         self.heartbeats = Heartbeats()
         self.servers = Servers()
         self.crashes: list[Crash] = []
@@ -181,10 +184,9 @@ async def rig(root: Path, *, claude: str = CLAUDE or "claude", drain: float = 20
     mcp = mcp_listener(HiveTools(made.broker, StubHive(root, settings)))
     hooks = hook_listener(made)
 
-    async def record(agent: str, model: str, input_tokens: int, output_tokens: int) -> None:
-        pass
-
-    gateway = create_model_app(ModelApi(f"http://127.0.0.1:{port}", key=lambda: "sk-real"), record)
+    gateway = create_model_app(
+        ModelApi(f"http://127.0.0.1:{port}", key=lambda: "sk-real"), made.budgets.count, made.budgets.check
+    )
     runtime = root / "run" / "agents" / "worker"
     runtime.mkdir(parents=True)
     try:

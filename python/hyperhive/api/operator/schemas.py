@@ -65,6 +65,7 @@ _AGENT: Json = {
     "last_turn": _maybe(_of("Turn")),
     "activity": _maybe(_words("idle", "turn")),
     "doing": _maybe(TEXT),
+    "over_budget": _maybe(_object(until=SECONDS, reason=TEXT)),
 }
 _CHANGES = dict.fromkeys(("widening", "narrowing", "neutral"), NUMBER)
 _BRIEF: Json = {
@@ -103,6 +104,7 @@ SCHEMAS: dict[str, Json] = {
         state_dir=TEXT,
         agents=NUMBER,
         running=NUMBER,
+        over_budget=NUMBER,
         proposals_waiting=NUMBER,
         inbox_unread=NUMBER,
         dead_letters=NUMBER,
@@ -119,7 +121,9 @@ SCHEMAS: dict[str, Json] = {
         sources=_map(_words(*Source)),
         overrides=_map(ANYTHING),
         generations=_list(_of("Generation")),
-        usage=_list(_object(day=TEXT, model=TEXT, requests=NUMBER, input_tokens=NUMBER, output_tokens=NUMBER)),
+        usage=_list(
+            _object(day=TEXT, model=TEXT, requests=NUMBER, input_tokens=NUMBER, output_tokens=NUMBER, cost_usd=SECONDS)
+        ),
     ),
     "Settings": _SETTINGS,
     "Generation": _object(
