@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # the clients' process must not pay for the core's imports
     from hyperhive.broker import Broker
     from hyperhive.hub import Hub
     from hyperhive.store.database import Database
+    from hyperhive.store.usage import Use
 
 AGENTS = 100
 SECONDS = 2.0
@@ -131,7 +132,8 @@ async def _serve(root: Path) -> None:
     from hyperhive.api.mcp import mcp_listener  # noqa: PLC0415
     from hyperhive.api.mcp_tools import HiveTools  # noqa: PLC0415
     from hyperhive.api.server import Servers  # noqa: PLC0415
-    from hyperhive.broker import Broker, BrokerLimits  # noqa: PLC0415
+    from hyperhive.bounds import BrokerLimits  # noqa: PLC0415
+    from hyperhive.broker import Broker  # noqa: PLC0415
     from hyperhive.core import collect_garbage_rarely  # noqa: PLC0415
     from hyperhive.gateway.model import create_model_app  # noqa: PLC0415
     from hyperhive.gateway.pause import Pause  # noqa: PLC0415
@@ -140,7 +142,7 @@ async def _serve(root: Path) -> None:
     from hyperhive.loop_guard import Rate  # noqa: PLC0415
     from hyperhive.store.database import Database  # noqa: PLC0415
 
-    async def record(agent: str, model: str, input_tokens: int, output_tokens: int) -> None:
+    async def record(agent: str, use: Use) -> None:
         """No request comes here."""
 
     collect_garbage_rarely()

@@ -14,7 +14,8 @@ from pathlib import Path
 from mail_rig import FREE, Mail, mail
 
 from bench.row import Row
-from hyperhive.retention import HistoryLimits, Retention
+from hyperhive.bounds import HistoryLimits
+from hyperhive.retention import Retention
 
 MESSAGES = 200_000
 MAX_ROWS = 10_000

@@ -171,6 +171,25 @@ in
       };
     };
 
+    budget = {
+      tokensPerDay = mkOption {
+        type = types.nullOr types.ints.positive;
+        default = null;
+        example = 20000000;
+        description = ''
+          How many tokens the agent may use in a day (UTC), in and out, those of the prompt cache included. Beyond it the
+          model is refused and its mail waits until the next day, or until the operator allows more. Null sets no bound.
+        '';
+      };
+
+      costPerDay = mkOption {
+        type = types.nullOr types.numbers.positive;
+        default = null;
+        example = 7.5;
+        description = "The same in US dollars, by the prices of `services.hyperhive.modelApi.prices`. Null sets no bound.";
+      };
+    };
+
     network.allow = mkOption {
       type = types.listOf (types.strMatching "[A-Za-z0-9.-]+:[0-9]{1,5}");
       default = [ ];

@@ -54,7 +54,7 @@ let
     stateDir = "/var/lib/hyperhive";
     runtimeDir = "/run/hyperhive";
     modelApi = {
-      inherit (cfg.modelApi) url;
+      inherit (cfg.modelApi) url prices;
       keyFile = if cfg.modelApi.keyFile == null then null else "/run/credentials/hive-c0re.service/model-key";
     };
     inherit (cfg)

@@ -3,13 +3,12 @@
 let
   inherit (lib) mkOption types;
 
-  ceiling =
-    what: example:
+  price =
+    what:
     mkOption {
-      type = types.nullOr (types.listOf types.str);
-      default = null;
-      inherit example;
-      description = "The ${what} that an agent may have at most; a proposal that asks for more is rejected. Null sets no bound.";
+      type = types.numbers.positive;
+      example = 3;
+      description = "What a million tokens of ${what} cost, in US dollars.";
     };
 
   agentOptions = {
@@ -101,6 +100,7 @@ in
   imports = [
     ./options-bounds.nix
     ./options-dashboard.nix
+    ./options-policy.nix
   ];
 
   options.services.hyperhive = {
@@ -138,35 +138,6 @@ in
       };
     };
 
-    policy = {
-      models = ceiling "models" [
-        "haiku"
-        "sonnet"
-      ];
-      bash = ceiling "Bash patterns" [ "git *" ];
-      tools = ceiling "tools" [
-        "Read"
-        "Edit"
-      ];
-      network = ceiling "`host:port` pairs" [ "cache.example.org:443" ];
-
-      autoApprove = mkOption {
-        type = types.enum [
-          "never"
-          "narrowing"
-        ];
-        default = "never";
-        example = "narrowing";
-        description = ''
-          Which proposals are applied without asking an operator. With `"narrowing"` those that only take something away
-          from what the agent has now: a command, a tool, a host, a package, time or money. Whatever adds something, or
-          changes a prompt, an identity or the guest's NixOS configuration, is always asked for. The audit log has such
-          an approval as `policy:narrowing`. hive-root accepts one only while this option allows it, or to go back to a
-          generation that it has run.
-        '';
-      };
-    };
-
     operators = mkOption {
       type = types.listOf types.str;
       default = [ ];
@@ -194,6 +165,29 @@ in
         type = types.strMatching "https?://[^[:space:]]+";
         default = "https://api.anthropic.com";
         description = "Where the core's gateway forwards the agents' Messages API requests to.";
+      };
+
+      prices = mkOption {
+        type = types.attrsOf (
+          types.submodule {
+            options = {
+              input = price "input";
+              output = price "output";
+            };
+          }
+        );
+        default = { };
+        example = {
+          haiku = {
+            input = 1;
+            output = 5;
+          };
+        };
+        description = ''
+          What a million tokens cost, by a part of the model's id; the longest that fits counts. It is what agents' budgets
+          are counted by. hyperhive knows what the families haiku, sonnet and opus cost; a model of no known price counts
+          as the dearest. Tokens written to the prompt cache count as 1.25, tokens read from it as 0.1 of the input.
+        '';
       };
 
       keyFile = mkOption {

@@ -9,6 +9,21 @@ let
       "haiku"
       [ 3 ]
     ];
+    "policy.budget.tokensPerDay" = [
+      0
+      2.5
+    ];
+    "policy.budget.costPerDay" = [
+      0
+      "5"
+    ];
+    "modelApi.prices" = [
+      [ ]
+      {
+        haiku.input = 0;
+        haiku.output = 1;
+      }
+    ];
     "policy.autoApprove" = [ "always" ];
     "broker.maxPending" = [ 0 ];
     "broker.retention" = [ 0 ];

@@ -43,6 +43,7 @@ in
       modelApi = {
         url = "https://api.anthropic.com";
         keyFile = null;
+        prices = { };
       };
       operators = [ ];
       policy = {
@@ -50,6 +51,10 @@ in
         bash = null;
         tools = null;
         network = null;
+        budget = {
+          tokensPerDay = null;
+          costPerDay = null;
+        };
         autoApprove = "never";
       };
       broker = {

@@ -49,6 +49,10 @@ in
         maxTurns = 80;
         compactAt = 150000;
       };
+      budget = {
+        tokensPerDay = null;
+        costPerDay = null;
+      };
       network.allow = [ ];
     };
   };
@@ -73,6 +77,8 @@ in
       session.turnTimeout = 10;
       session.maxTurns = 1;
       session.compactAt = 10000;
+      budget.tokensPerDay = 1;
+      budget.costPerDay = 0.5;
       network.allow = [ "cache.example.org:443" ];
     };
     expected = {
@@ -106,6 +112,10 @@ in
         turnTimeout = 10;
         maxTurns = 1;
         compactAt = 10000;
+      };
+      budget = {
+        tokensPerDay = 1;
+        costPerDay = 0.5;
       };
       network.allow = [ "cache.example.org:443" ];
     };

@@ -21,6 +21,8 @@ let
     "session.turnTimeout" = word;
     "session.maxTurns" = word;
     "session.compactAt" = word;
+    "budget.tokensPerDay" = word;
+    "budget.costPerDay" = word;
     "network.allow" = word;
   };
 

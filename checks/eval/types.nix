@@ -77,6 +77,15 @@ let
       9999
       2000001
     ];
+    "budget.tokensPerDay" = [
+      0
+      1.5
+    ];
+    "budget.costPerDay" = [
+      0
+      (-1)
+      "5"
+    ];
     "network.allow" = [
       "a:1"
       [ "a" ]

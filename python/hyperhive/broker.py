@@ -15,9 +15,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from hyperhive.bounds import BrokerLimits
 from hyperhive.errors import BadInput, HyperhiveError, MailboxFull, NotFound, TooLarge
 from hyperhive.hub import Hub
-from hyperhive.loop_guard import AGENT, EDGE, LoopGuard, Rate
+from hyperhive.loop_guard import LoopGuard
 from hyperhive.store import agents, messages
 from hyperhive.store.database import Database
 from hyperhive.store.messages import Filter, Message, Question
@@ -26,20 +27,6 @@ log = logging.getLogger(__name__)
 
 OPERATOR = "operator"
 SYSTEM = "system"
-
-
-@dataclass(frozen=True)
-class BrokerLimits:
-    """Bounds of the mail: messages, bytes, days, rows per recipient, hops, deliveries, a minute's messages."""
-
-    max_pending: int = 1000
-    max_body: int = 64 * 1024
-    retention_days: int = 30
-    max_rows: int = 10_000
-    max_hops: int = 16
-    max_attempts: int = 5
-    edge: Rate = EDGE
-    agent: Rate = AGENT
 
 
 @dataclass(frozen=True)
@@ -64,6 +51,7 @@ class Broker:
         self._hub = hub
         self._limits = limits or BrokerLimits()
         self.on_delivered: Callable[[int], None] = lambda _: None  # told how many messages were acknowledged
+        self.held_until: Callable[[str], float | None] = lambda _: None  # until when (Unix seconds) its mail is kept
         self._listeners: dict[str, set[asyncio.Event]] = {}
         self._guard = LoopGuard(  # only touched by works of the database, in its thread
             max_hops=self._limits.max_hops, edge=self._limits.edge, agent=self._limits.agent
@@ -110,7 +98,7 @@ class Broker:
             if self._hub.heard:
                 self._hub.publish("message", message.view())
             if message.dead_at is None:
-                self._wake(message.recipient)
+                self.wake(message.recipient)
 
     def _check_body(self, body: str) -> None:
         try:
@@ -196,6 +184,8 @@ class Broker:
             while True:
                 arrival.clear()
                 due = await self._database.read(lambda c: messages.due(c, recipient))
+                if due is not None and (held := self.held_until(recipient)) is not None:
+                    due = max(due, held)
                 if due is not None and due <= time.time():
                     if found := await self._lease(recipient, max_messages, lease):
                         return found
@@ -236,7 +226,8 @@ class Broker:
             if not listeners and self._listeners.get(recipient) is listeners:
                 del self._listeners[recipient]
 
-    def _wake(self, recipient: str) -> None:
+    def wake(self, recipient: str) -> None:
+        """Let those who wait for the recipient's mail look again."""
         for arrival in self._listeners.get(recipient, ()):
             arrival.set()
 
@@ -245,12 +236,16 @@ class Broker:
         if received:
             ids = [message.id for message in received]
             await self._database.write(lambda c: messages.release(c, ids))
-            self._wake(recipient)
+            self.wake(recipient)
+
+    async def give_back(self, recipient: str) -> None:
+        """The same for everything that the recipient holds: it could not work, and that is not the mail's fault."""
+        await self.release(recipient, await self._database.read(lambda c: messages.leased(c, recipient)))
 
     async def end_leases(self, recipient: str) -> None:
         """Let everything that the recipient held wait again at once (its harness started anew); attempts stay."""
         await self._database.write(lambda c: messages.end_leases(c, recipient))
-        self._wake(recipient)
+        self.wake(recipient)
 
     async def ack(self, recipient: str, ids: Sequence[int]) -> int:
         """The turn over these messages is done: they are delivered. Returns how many the recipient held of them."""

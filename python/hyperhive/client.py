@@ -192,6 +192,11 @@ class Client:
         """Override an agent's model; None takes the override away."""
         return self._call("PUT", f"/v1/agents/{_part(name)}/model", {"model": model}, LIFECYCLE)
 
+    def set_budget(self, name: str, tokens: int | None, cost: float | None) -> Json:
+        """Override what an agent may use in a day; None is what its configuration says."""
+        body = {"tokens_per_day": tokens, "cost_per_day": cost}
+        return self._call("PUT", f"/v1/agents/{_part(name)}/budget", body, LIFECYCLE)
+
     def roll_back(self, name: str, generation: int | None = None) -> Json:
         """Let an agent run an earlier generation (None: the healthy one before the present)."""
         body = {} if generation is None else {"generation": generation}

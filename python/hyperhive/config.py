@@ -8,11 +8,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from hyperhive.broker import BrokerLimits
+from hyperhive.bounds import BrokerLimits, HistoryLimits
 from hyperhive.errors import BadInput
+from hyperhive.gateway.prices import Price, Prices
 from hyperhive.loop_guard import Rate
 from hyperhive.policy.ceilings import Ceilings
-from hyperhive.retention import HistoryLimits
 from hyperhive.settings import Role, check_name
 
 
@@ -74,8 +74,8 @@ class CoreConfig:
     """The core's whole configuration. Times are in seconds.
 
     `health` is how long an applied generation may take to its first heartbeat, `drain` how long a running turn may
-    go on when its agent is to stop; `key_file` holds the model API's key, read again at each request; `auto_approve`
-    lets pure narrowings through without asking.
+    go on when its agent is to stop; `key_file` holds the model API's key, read again at each request, and `prices` are
+    the host's own for its models; `auto_approve` lets pure narrowings through without asking.
     """
 
     state_dir: Path
@@ -83,6 +83,7 @@ class CoreConfig:
     backend: BackendKind
     model_url: str
     key_file: Path | None = None
+    prices: Prices = field(default_factory=dict)
     operators: tuple[str, ...] = ()
     policy: Ceilings = field(default_factory=Ceilings)
     auto_approve: bool = False
@@ -125,8 +126,9 @@ class CoreConfig:
             backend=BackendKind(value["backend"]),
             model_url=api["url"],
             key_file=Path(api["keyFile"]) if api.get("keyFile") else None,
+            prices={name: Price(**price) for name, price in api.get("prices", {}).items()},
             operators=tuple(value.get("operators", ())),
-            policy=Ceilings(**{name: None if held is None else tuple(held) for name, held in policy.items()}),
+            policy=Ceilings.from_json(policy),
             auto_approve=auto_approve is AutoApprove.NARROWING,
             broker=_broker(value.get("broker", {})),
             history=_history(value.get("history", {})),

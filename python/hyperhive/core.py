@@ -24,6 +24,7 @@ from hyperhive.api.operator import create_operator_app
 from hyperhive.api.server import Servers, bind_loopback
 from hyperhive.api.web import ByCookie, ByProxy, WebConfig, cookie_name, create_web_app
 from hyperhive.broker import Broker
+from hyperhive.budgets import Budgets
 from hyperhive.config import BackendKind, CoreConfig
 from hyperhive.containers import Backend, Crash
 from hyperhive.containers.local import LocalBackend
@@ -45,7 +46,7 @@ from hyperhive.operators import Operators, uid_of
 from hyperhive.permissions import Permissions
 from hyperhive.proposals import Proposals
 from hyperhive.retention import Retention
-from hyperhive.store import agents, audit, usage
+from hyperhive.store import agents, audit
 from hyperhive.store.database import Database
 from hyperhive.store.proposals import State
 from hyperhive.terminals import Terminals
@@ -67,13 +68,14 @@ class Core:
         self.broker = Broker(database, self.hub, config.broker)
         self._retention = Retention(database, self.broker, config.broker, config.history)
         self.dead_letters = DeadLetters(database, self.broker)
+        self.budgets = Budgets(database, self.broker, self.hub, config.policy, config.prices)
         self.heartbeats = Heartbeats()
         self.activities = Activities(self.hub)
         self.operators = Operators.named(config.operators)
         self._servers = Servers()
         self.pause = Pause(lambda text: self.broker.tell("operator", text))
         api = ModelApi(config.model_url, key=self._model_key)
-        self._models = create_model_app(api, self._count_tokens, self.pause)
+        self._models = create_model_app(api, self.budgets.count, self.pause, self.budgets.check)
         evaluator = default_evaluator()
         backend = self._backend(evaluator)
         generations = Generations(
@@ -94,6 +96,7 @@ class Core:
             generations=generations,
             heartbeats=self.heartbeats,
             activities=self.activities,
+            budgets=self.budgets,
             sockets=self,
         )
         self.proposals = Proposals(
@@ -146,6 +149,7 @@ class Core:
         await self.terminals.recover()
         await self.backend.open()
         await self.hive.load(self.config.agents)
+        await self.budgets.load()
         await self.proposals.resume()
         self.spawn(self._retention.run())
         self.spawn(self._expire())
@@ -240,6 +244,7 @@ class Core:
             "state_dir": str(self.config.state_dir),
             "agents": len(views),
             "running": sum(view["state"] == "running" for view in views),
+            "over_budget": sum(view["over_budget"] is not None for view in views),
             "proposals_waiting": len(waiting),
             "inbox_unread": len(await self.broker.inbox(all_=False, limit=1000)),
             "dead_letters": len(await self.dead_letters.every()),
@@ -261,13 +266,11 @@ class Core:
                 return None
         return os.environ.get("ANTHROPIC_API_KEY")
 
-    async def _count_tokens(self, agent: str, model: str, input_tokens: int, output_tokens: int) -> None:
-        await self.database.write(lambda c: usage.add(c, agent, model, input_tokens, output_tokens))
-
     async def _expire(self) -> None:
         while True:
             await asyncio.sleep(EXPIRE_EVERY)
             await _logged(self.broker.expire_questions())
+            await _logged(self.budgets.refresh())
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ from typing import Any
 
 from hyperhive.activity import Activities
 from hyperhive.broker import Broker
+from hyperhive.budgets import Budgets
 from hyperhive.config import DeclaredAgent
 from hyperhive.containers import AgentSockets, Backend, ContainerState, Crash
 from hyperhive.errors import BadInput, Conflict, HyperhiveError, MailboxFull, NotFound
@@ -19,10 +20,11 @@ from hyperhive.generations import Generations
 from hyperhive.heartbeats import Heartbeats
 from hyperhive.hub import Hub
 from hyperhive.settings import Role, Settings, check_name
-from hyperhive.store import agents, audit, messages, turns, usage
+from hyperhive.store import agents, audit
 from hyperhive.store import generations as rows
 from hyperhive.store.agents import Agent
 from hyperhive.store.database import Database
+from hyperhive.views import Views
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +42,7 @@ class Hive:
         generations: Generations,
         heartbeats: Heartbeats,
         activities: Activities,
+        budgets: Budgets,
         sockets: AgentSockets,
     ) -> None:
         self._database = database
@@ -49,6 +52,7 @@ class Hive:
         self._generations = generations
         self._heartbeats = heartbeats
         self._activities = activities
+        self._views = Views(database, backend, heartbeats, activities, budgets)
         self._sockets = sockets
         self._locks: dict[str, asyncio.Lock] = {}
 
@@ -170,22 +174,29 @@ class Hive:
 
     async def set_model(self, name: str, model: str | None, actor: str) -> None:
         """Override the agent's model (None: take the override away); it becomes a generation of its own."""
+        await self._override(name, actor, "model", model)
+
+    async def set_budget(self, name: str, budget: dict[str, float], actor: str) -> None:
+        """Override the agent's budget, by the names of its settings (empty: take the override away)."""
+        await self._override(name, actor, "budget", budget or None)
+
+    async def _override(self, name: str, actor: str, setting: str, value: object) -> None:
         async with self.lock(name):
             before = await self._database.read(lambda c: agents.get(c, name))
-            overrides = {key: value for key, value in before.overrides.items() if key != "model"}
-            if model is not None:
-                overrides["model"] = model
+            overrides = {key: held for key, held in before.overrides.items() if key != setting}
+            if value is not None:
+                overrides[setting] = value
 
             def record(connection: sqlite3.Connection) -> None:
                 agents.set_overrides(connection, name, overrides)
-                audit.append(connection, actor, "agent.model", f"agent/{name}", model=model)
+                audit.append(connection, actor, f"agent.{setting}", f"agent/{name}", **{setting: value})
 
-            await self._generations.activate(await self._rebuilt(name, actor, model, overrides), record)
+            reason = f"{setting} override by {actor}: {value or 'none'}"
+            await self._generations.activate(await self._rebuilt(name, actor, reason, overrides), record)
         self._publish(name, "changed")
 
-    async def _rebuilt(self, name: str, actor: str, model: str | None, overrides: dict[str, object]) -> rows.Generation:
+    async def _rebuilt(self, name: str, actor: str, reason: str, overrides: dict[str, object]) -> rows.Generation:
         """The same commit with these overrides, as a new generation."""
-        reason = f"model override by {actor}: {model or 'none'}"
         current = await self._generations.current(name)
         number = await self._database.read(lambda c: rows.next_number(c, name))
         return await self._generations.build(
@@ -233,50 +244,16 @@ class Hive:
         self._publish(name, "destroyed")
 
     async def view(self, name: str) -> dict[str, Any]:
-        """One agent at a glance: AgentView of docs/design.md. Raises NotFound."""
-        return await self._database.read(lambda c: self._view(c, agents.get(c, name)))
+        """One agent at a glance. Raises NotFound."""
+        return await self._views.one(name)
 
     async def views(self) -> list[dict[str, Any]]:
         """Every agent at a glance, by name."""
-        return await self._database.read(lambda c: [self._view(c, agent) for agent in agents.all_agents(c)])
+        return await self._views.every()
 
     async def details(self, name: str) -> dict[str, Any]:
-        """Everything about one agent: the view, settings and their sources, overrides, generations and token use."""
-
-        def load(connection: sqlite3.Connection) -> dict[str, Any]:
-            agent = agents.get(connection, name)
-            history = rows.of_agent(connection, name)
-            running = next((g for g in history if g.number == agent.generation), None)
-            return {
-                **self._view(connection, agent),
-                "settings": running.settings.to_json() if running else None,
-                "sources": running.sources if running else {},
-                "overrides": agent.overrides,
-                "generations": [generation.view() for generation in history],
-                "usage": usage.for_agent(connection, name),
-            }
-
-        return await self._database.read(load)
-
-    def _view(self, connection: sqlite3.Connection, agent: Agent) -> dict[str, Any]:
-        state = self._backend.state(agent.name)
-        beat = self._heartbeats.last(agent.name) if state is ContainerState.RUNNING else None
-        model = rows.get(connection, agent.name, agent.generation).settings.model if agent.generation else None
-        turn = turns.last_for(connection, agent.name)
-        return {
-            "name": agent.name,
-            "role": str(agent.role),
-            "state": str(state),
-            "desired": agent.desired,
-            "generation": agent.generation,
-            "model": model,
-            "model_override": "model" in agent.overrides,
-            "unread": messages.pending(connection, agent.name),
-            "last_turn": turn.view() if turn else None,
-            "activity": beat.activity if beat else None,
-            "trouble": beat.trouble if beat else None,
-            "doing": self._activities.of(agent.name),
-        }
+        """Everything about one agent. Raises NotFound."""
+        return await self._views.details(name)
 
     async def settings(self, name: str) -> Settings:
         """The applied settings of an agent. Raises NotFound."""

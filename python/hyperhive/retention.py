@@ -8,9 +8,9 @@ import logging
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
-from hyperhive.broker import Broker, BrokerLimits
+from hyperhive.bounds import BrokerLimits, HistoryLimits
+from hyperhive.broker import Broker
 from hyperhive.store import history, messages
 from hyperhive.store.database import Database
 
@@ -23,17 +23,6 @@ EVERY = 600.0
 MANY = 5000
 """Delivered messages after which there is a look at the mail."""
 DAY = 86400.0
-
-
-@dataclass(frozen=True)
-class HistoryLimits:
-    """Bounds of what is kept besides mail: days, turns per agent, bytes of their events, proposals, days of usage."""
-
-    retention_days: int = 30
-    max_turns: int = 1000
-    max_event_bytes: int = 256 * 1024 * 1024
-    max_proposals: int = 1000
-    usage_days: int = 400
 
 
 class Retention:

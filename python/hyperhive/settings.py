@@ -74,6 +74,14 @@ class Network:
 
 
 @dataclass(frozen=True)
+class Budget:
+    """What the agent may use in a day (UTC): tokens in and out, cache included, and US dollars; None: no bound."""
+
+    tokensPerDay: int | None = None  # noqa: N815
+    costPerDay: float | None = None  # noqa: N815
+
+
+@dataclass(frozen=True)
 class Settings:
     """One agent's settings. Field names are the schema's and the Nix options' names."""
 
@@ -88,6 +96,7 @@ class Settings:
     packages: tuple[str, ...]
     notes: Notes
     session: Session
+    budget: Budget
     network: Network
 
     @classmethod
@@ -105,6 +114,7 @@ class Settings:
             packages=tuple(value["packages"]),
             notes=Notes(**value["notes"]),
             session=Session(**value["session"]),
+            budget=Budget(**value.get("budget", {})),  # generations of an older hyperhive have none
             network=Network(allow=tuple(value["network"]["allow"])),
         )
 

@@ -176,5 +176,5 @@ def nix(text: str) -> str:
     return "{ hyperhive.agent = { " + text + " }; }\n"
 
 
-def ceilings(**bounds: tuple[str, ...]) -> Ceilings:
+def ceilings(**bounds: Any) -> Ceilings:
     return Ceilings(**bounds)

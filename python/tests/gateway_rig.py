@@ -15,9 +15,11 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from hyperhive.budgets import Over
 from hyperhive.gateway.model import ModelGateway, create_model_app
 from hyperhive.gateway.pause import Pause
 from hyperhive.gateway.upstream import ModelApi
+from hyperhive.store.usage import Use
 
 KEY = "sk-ant-operators-own-key"
 MESSAGES = "/v1/messages?beta=true"
@@ -159,17 +161,21 @@ async def rig(
     key: Callable[[], str | None] = lambda: KEY,
     url: str | None = None,
     bearer: Callable[[], str | None] = lambda: None,
+    over: Over | None = None,
 ) -> AsyncIterator[Rig]:
-    """Everything started; `url` puts the API elsewhere."""
+    """Everything started; `url` puts the API elsewhere, and with `over` the agent is over its budget."""
     upstream = Upstream(play)
     server = await asyncio.start_server(upstream.serve, "127.0.0.1", 0)
     upstream.url = url or f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     records: list[tuple[str, str, int, int]] = []
     recorded = asyncio.Event()
 
-    async def record(agent: str, model: str, tokens_in: int, tokens_out: int) -> None:
-        records.append((agent, model, tokens_in, tokens_out))
+    async def record(agent: str, use: Use) -> None:
+        records.append((agent, use.model, use.input_tokens, use.output_tokens))
         recorded.set()
+
+    async def spent(agent: str) -> Over | None:
+        return over
 
     path = tmp_path / "model.sock"
     told: list[dict[str, str]] = []
@@ -178,7 +184,7 @@ async def rig(
         told.append(json.loads(text))
 
     pause = Pause(tell)
-    gateway = create_model_app(ModelApi(upstream.url, key, bearer), record, pause)
+    gateway = create_model_app(ModelApi(upstream.url, key, bearer), record, pause, spent)
     transport = httpx.AsyncHTTPTransport(uds=str(path))
     async with (
         serve_gateway(gateway, path),

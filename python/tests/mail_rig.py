@@ -15,7 +15,8 @@ from typing import Any
 from hyperhive.activity import Activities
 from hyperhive.api.harness import create_harness_app
 from hyperhive.api.server import Servers
-from hyperhive.broker import Broker, BrokerLimits
+from hyperhive.bounds import BrokerLimits
+from hyperhive.broker import Broker
 from hyperhive.dead_letters import DeadLetters
 from hyperhive.gateway.pause import Pause
 from hyperhive.hub import Hub

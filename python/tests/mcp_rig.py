@@ -15,7 +15,7 @@ from hyperhive.api.mcp import mcp_listener
 from hyperhive.api.mcp_tools import HiveTools, Waiting
 from hyperhive.api.streams import StreamListener
 from hyperhive.errors import Conflict, NotFound
-from hyperhive.settings import AllowDeny, Git, Network, Notes, Role, Session, Settings
+from hyperhive.settings import AllowDeny, Budget, Git, Network, Notes, Role, Session, Settings
 from hyperhive.store.messages import Question
 
 FOR_ALL = ["ask_operator", "inbox", "notes_append", "send", "whoami"]
@@ -37,6 +37,7 @@ def settings(name: str, role: Role = Role.AGENT) -> Settings:
         packages=(),
         notes=Notes(True, 1024),
         session=Session(1800, 80, 150000),
+        budget=Budget(),
         network=Network(()),
     )
 

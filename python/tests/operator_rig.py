@@ -149,6 +149,7 @@ def agent_view(name: str = "worker", **changes: Any) -> dict[str, Any]:
         "last_turn": None,
         "activity": "idle",
         "trouble": None,
+        "over_budget": None,
     }
     return {**view, **changes}
 
@@ -167,7 +168,16 @@ def agent_details(name: str = "worker", **changes: Any) -> dict[str, Any]:
         "generations": [
             {"number": 1, "commit": "c" * 40, "proposal": None, "reason": "created", "healthy": True, "created_at": 1.0}
         ],
-        "usage": [{"day": "2026-11-23", "model": "haiku", "requests": 2, "input_tokens": 30, "output_tokens": 4}],
+        "usage": [
+            {
+                "day": "2026-11-23",
+                "model": "haiku",
+                "requests": 2,
+                "input_tokens": 30,
+                "output_tokens": 4,
+                "cost_usd": 0.5,
+            }
+        ],
     }
     return {**agent_view(name), **details, **changes}
 

@@ -22,6 +22,7 @@ def sample_json(**changes: Any) -> dict[str, Any]:
         "packages": [],
         "notes": {"enable": True, "maxBytes": 65536},
         "session": {"turnTimeout": 1800, "maxTurns": 80, "compactAt": 150000},
+        "budget": {"tokensPerDay": None, "costPerDay": None},
         "network": {"allow": []},
     }
     return {**value, **changes}

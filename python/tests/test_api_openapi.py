@@ -68,7 +68,7 @@ def test_what_a_core_answers_is_what_is_described(tmp_path: Path) -> None:
                 else:
                     assert 400 <= answer.status < 500, (path, answer.body)
                     _fits("Error", answer.json)
-                if operation.path.endswith(("/restart", "/start", "/stop", "/model", "/rollback")):
+                if operation.path.endswith(("/restart", "/start", "/stop", "/model", "/budget", "/rollback")):
                     await _running(made, browser)
             # nothing answers Link here: the way to the dashboard is on operator.sock alone
             assert answered == {operation.answers for operation in OPERATIONS}
@@ -82,6 +82,7 @@ BODIES: dict[tuple[str, str], object] = {
     ("POST", "/v1/agents"): {"name": "another"},
     ("POST", "/v1/agents/{name}/explain"): {"command": "ls | wc -l"},
     ("PUT", "/v1/agents/{name}/model"): {"model": "sonnet"},
+    ("PUT", "/v1/agents/{name}/budget"): {"tokens_per_day": 1000, "cost_per_day": 0.5},
     ("POST", "/v1/proposals"): {"agent": "worker", "commit": "abcdef0", "reason": "why not"},
     ("POST", "/v1/proposals/{id}/deny"): {"reason": "no"},
     ("POST", "/v1/proposals/{id}/approve"): {"fingerprint": "x"},

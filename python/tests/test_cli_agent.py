@@ -187,3 +187,29 @@ def test_an_agent_that_waits_says_why(cli: Cli) -> None:
     cli.core.answer("GET /v1/agents/worker", agent_details(activity="waiting", trouble=trouble))
     shown = cli("agent", "show", "worker").out
     assert "running (waiting)" in shown and trouble in shown
+
+
+def test_a_budget_is_shown_overridden_and_reset(cli: Cli) -> None:
+    bounded = {**agent_details()["settings"], "budget": {"tokensPerDay": 1_000_000, "costPerDay": 2.5}}
+    cli.core.answer("GET /v1/agents/worker", agent_details(settings=bounded, overrides={"budget": {}}))
+    cli.core.answer("PUT /v1/agents/worker/budget", agent_view())
+    shown = "worker: 1,000,000 tokens and $2.50 a day (override)\n"
+    assert cli("agent", "budget", "worker").out == shown
+    assert cli("agent", "budget", "worker", "--tokens", "1000000").out == shown
+    assert cli("agent", "budget", "worker", "--reset").out == shown
+    assert cli.core.asked("PUT /v1/agents/worker/budget") == [
+        {"tokens_per_day": 1_000_000, "cost_per_day": None},
+        {"tokens_per_day": None, "cost_per_day": None},
+    ]
+    assert (
+        cli("agent", "budget", "worker", "--cost", "2", "--reset").err == "error: give a bound or --reset, not both\n"
+    )
+
+
+def test_an_agent_over_its_budget_is_shown_as_such(cli: Cli) -> None:
+    over = {"until": 1_800_000_000.0, "reason": "it used $3.00 of $2.50 today"}
+    cli.core.answer("GET /v1/agents", {"agents": [agent_view(over_budget=over)]})
+    cli.core.answer("GET /v1/agents/worker", agent_details(over_budget=over))
+    assert "running (over budget until 2027-01-15T08:00Z)" in cli("agent", "list").out
+    assert "budget:     no bound of its own; it used $3.00 of $2.50 today" in cli("agent", "show", "worker").out
+    assert json.loads(cli("agent", "list", "--json").out)[0]["over_budget"]["until"] == "2027-01-15T08:00:00.000Z"

@@ -19,6 +19,7 @@ STATUS = {
     "inbox_unread": 0,
     "dead_letters": 0,
     "paused": None,
+    "over_budget": 0,
 }
 
 

@@ -70,6 +70,13 @@ CALLS: list[tuple[Callable[[Client], Any], str, Any, Any, Any]] = [
     (lambda c: c.reply(9, "hi"), "POST /v1/inbox/9/reply", {"body": "hi"}, {"id": 10}, 10),
     (lambda c: c.send("a", "hi"), "POST /v1/messages", {"to": "a", "body": "hi"}, {"id": 11}, 11),
     (lambda c: c.dead_letters(), "GET /v1/dead-letters", None, {"messages": []}, []),
+    (
+        lambda c: c.set_budget("a", 5, 0.5),
+        "PUT /v1/agents/a/budget",
+        {"tokens_per_day": 5, "cost_per_day": 0.5},
+        {"name": "a"},
+        {"name": "a"},
+    ),
     (lambda c: c.dead_letter(4), "GET /v1/dead-letters/4", None, {"id": 4}, {"id": 4}),
     (lambda c: c.requeue(4), "POST /v1/dead-letters/4/requeue", {}, {"id": 4}, {"id": 4}),
     (lambda c: c.drop(4), "DELETE /v1/dead-letters/4", None, {}, None),

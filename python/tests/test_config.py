@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from hyperhive.broker import BrokerLimits
+from hyperhive.bounds import BrokerLimits, HistoryLimits
 from hyperhive.config import CoreConfig
 from hyperhive.errors import BadInput
 from hyperhive.loop_guard import Rate
-from hyperhive.retention import HistoryLimits
 
 RIGHT: dict[str, Any] = {"stateDir": "/s", "runtimeDir": "/r", "backend": "local", "modelApi": {"url": "http://h"}}
 

@@ -12,6 +12,7 @@ import pytest
 from gateway_rig import MESSAGES, Seen, answer, chunk, plain, rig, start_stream
 from test_gateway_usage import DELTA, START, event
 
+from hyperhive.budgets import Over
 from hyperhive.gateway import model
 
 
@@ -305,5 +306,23 @@ def test_one_agent_has_a_bounded_number_of_requests_at_a_time(tmp_path: Path) ->
             go_on.set()
             assert {(await task).status_code for task in running} == {200}
             assert (await hive.post()).status_code == 200
+
+    asyncio.run(check())
+
+
+def test_an_agent_over_its_budget_is_refused_until_it_ends_and_the_api_is_not_asked(tmp_path: Path) -> None:
+    async def check() -> None:
+        over = Over(1_800_000_000.0, "it used 1,200 of 1,000 tokens today")
+        async with rig(plain, tmp_path, over=over) as hive:
+            got = await hive.post()
+            assert (got.status_code, got.json()["type"]) == (429, "error")
+            assert got.json()["error"] == {
+                "type": "rate_limit_error",
+                "message": "hyperhive: worker is over budget until 2027-01-15T08:00:00Z: it used 1,200 of 1,000 tokens"
+                " today; the operator can raise it",
+            }
+            assert got.headers["x-hyperhive-budget"] == "2027-01-15T08:00:00Z"
+            assert got.headers["x-should-retry"] == "false"
+            assert (hive.upstream.seen, hive.records) == ([], [])
 
     asyncio.run(check())

@@ -17,9 +17,10 @@ from hyperhive.errors import BadInput, Unavailable
 from hyperhive.gateway.model import create_model_app
 from hyperhive.gateway.pause import Pause
 from hyperhive.gateway.upstream import ModelApi
+from hyperhive.store.usage import Use
 
 
-async def nothing(agent: str, model: str, tokens_in: int, tokens_out: int) -> None:
+async def nothing(agent: str, use: Use) -> None:
     """A record that keeps nothing."""
 
 

@@ -28,7 +28,7 @@ def event(value: dict[str, Any]) -> bytes:
 
 
 def counted(meter: Meter) -> tuple[str, int, int]:
-    return (meter.model, meter.input_tokens, meter.output_tokens)
+    return (meter.use.model, meter.use.input_tokens, meter.use.output_tokens)
 
 
 def test_a_stream_counts_cache_as_input_and_the_last_output() -> None:
@@ -67,7 +67,7 @@ def test_text_that_quotes_an_event_is_not_one() -> None:
     delta = {"type": "content_block_delta", "delta": {"type": "text_delta", "text": event(START).decode()}}
     meter = Meter()
     meter.feed(event(delta))
-    assert (meter.seen, meter.input_tokens) == (False, 0)
+    assert (meter.seen, meter.use.input_tokens) == (False, 0)
 
 
 def test_an_endless_line_is_not_kept() -> None:

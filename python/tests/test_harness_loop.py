@@ -150,7 +150,6 @@ def test_an_overloaded_model_is_asked_again_with_the_same_mail(tmp_path: Path) -
     ("failure", "outcome"),
     [
         (result(api_error_status=429, result="API Error: hyperhive: usage limit reached"), "usage_limit"),
-        (result(api_error_status=429, result="hyperhive: over budget until tomorrow"), "over_budget"),
         (result(api_error_status=400, result="Credit balance is too low"), "usage_limit"),
         (result(api_error_status=401, result="Invalid API key"), "not_logged_in"),
         (result(api_error_status=404, result="no such model"), "model_not_available"),

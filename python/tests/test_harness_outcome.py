@@ -35,7 +35,7 @@ def result(**fields: Any) -> dict[str, Any]:
         (result(result="Not logged in · Please run /login"), Outcome.NOT_LOGGED_IN),
         (result(api_error_status=429), Outcome.OVERLOADED),
         (result(api_error_status=429, result="hyperhive: usage limit reached …"), Outcome.USAGE_LIMIT),
-        (result(api_error_status=429, result="hyperhive: over budget until …"), Outcome.BUDGET),
+        (result(api_error_status=429, result="hyperhive: worker is over budget until 2026-…"), Outcome.OVER_BUDGET),
         (result(api_error_status=500), Outcome.OVERLOADED),
         (result(api_error_status=529), Outcome.OVERLOADED),
         (result(api_error_status=502), Outcome.UNREACHABLE),

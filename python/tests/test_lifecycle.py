@@ -129,6 +129,22 @@ def test_a_model_override_beats_agent_nix_becomes_a_generation_and_survives(tmp_
     play(tmp_path, first, second)
 
 
+def test_a_budget_override_is_laid_over_agent_nix_bound_by_bound(tmp_path: Path) -> None:
+    async def scene(made: Hive) -> None:
+        await made.create("worker", nix=nix("budget.tokensPerDay = 1000;"))
+        await made.core.hive.set_model("worker", "opus", "operator:test")
+        await made.core.hive.set_budget("worker", {"costPerDay": 0.5}, "operator:test")
+        settings = (await made.details("worker"))["settings"]
+        assert (settings["model"], settings["budget"]) == ("opus", {"tokensPerDay": 1000, "costPerDay": 0.5})
+        assert (await made.audit("agent/worker"))[-1] == "agent.budget"
+        await made.core.hive.set_budget("worker", {}, "operator:test")
+        details = await made.details("worker")
+        assert details["settings"]["budget"] == {"tokensPerDay": 1000, "costPerDay": None}
+        assert (details["overrides"], details["generation"]) == ({"model": "opus"}, 4)
+
+    play(tmp_path, scene)
+
+
 def test_the_details_say_where_each_setting_of_the_running_generation_comes_from(tmp_path: Path) -> None:
     async def scene(made: Hive) -> None:
         await made.create("worker", nix=nix('prompt = "Work.";'))

@@ -8,6 +8,7 @@ import pytest
 from settings_samples import sample
 
 from hyperhive.policy.ceilings import Ceilings, violations
+from hyperhive.settings import Budget
 
 
 def test_without_ceilings_everything_is_under_them() -> None:
@@ -50,3 +51,16 @@ def test_a_value_over_a_ceiling_names_the_option_and_the_value(
 )
 def test_a_value_under_its_ceiling_is_fine(ceilings: Ceilings, change: dict[str, Any]) -> None:
     assert violations(sample(**change), ceilings) == []
+
+
+def test_a_budget_over_the_hosts_is_a_violation_and_one_without_a_bound_gets_the_hosts() -> None:
+    ceilings = Ceilings(budget=Budget(tokensPerDay=1_000_000, costPerDay=2.5))
+    asked = sample(budget={"tokensPerDay": 2_000_000, "costPerDay": 2.5})
+    assert violations(asked, ceilings) == [
+        "services.hyperhive.policy.budget.tokensPerDay allows at most 1,000,000, not 2,000,000; "
+        "ask for less, or ask the operator to allow it"
+    ]
+    assert violations(sample(), ceilings) == []
+    assert ceilings.bounded(Budget()) == ceilings.budget
+    assert ceilings.bounded(Budget(tokensPerDay=5, costPerDay=9)) == Budget(tokensPerDay=5, costPerDay=2.5)
+    assert Ceilings().bounded(Budget(costPerDay=9)) == Budget(costPerDay=9)

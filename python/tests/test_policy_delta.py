@@ -285,3 +285,25 @@ def test_the_delta_of_large_settings_is_quick(pattern: str) -> None:
     changes = delta(old, new)
     assert len(changes) == 1000
     assert time.process_time() - began < 1.0
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "direction", "text"),
+    [
+        (None, 5, "narrowing", "may use any number of → 5 US dollars a day"),
+        (5, None, "widening", "may use 5 → any number of US dollars a day"),
+        (5, 7.5, "widening", "may use 5 → 7.5 US dollars a day"),
+        (7.5, 5, "narrowing", "may use 7.5 → 5 US dollars a day"),
+    ],
+)
+def test_a_larger_budget_is_a_widening(before: object, after: object, direction: str, text: str) -> None:
+    old, new = (sample(budget={"tokensPerDay": 1000, "costPerDay": value}) for value in (before, after))
+    (change,) = delta(old, new)
+    assert (change.area, change.direction, change.text) == ("budget", direction, text)
+    assert is_pure_narrowing([change]) is (direction == "narrowing")
+
+
+def test_a_first_generations_budget_is_a_bound_of_what_it_may() -> None:
+    first = delta(None, sample(budget={"tokensPerDay": 1000, "costPerDay": None}))
+    (change,) = [each for each in first if each.area == "budget"]
+    assert (change.direction, change.text) == ("narrowing", "may use any number of → 1,000 tokens a day")

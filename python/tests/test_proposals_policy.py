@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from core_rig import LACKING, SKIP_REASON, Hive, hive, nix
 
+from hyperhive.policy.ceilings import Ceilings
 from hyperhive.policy.delta import Change, Direction
 from hyperhive.proposals import BY_POLICY, _needs_nobody
+from hyperhive.settings import Budget
 from hyperhive.store import proposals as rows
 from hyperhive.store.proposals import APPLYING, Proposal, State
 
@@ -118,3 +120,20 @@ def test_what_the_policy_approved_waits_for_an_operator_if_it_approves_no_more(t
         assert (await made.approve(again)).decided_by == "operator:test"
 
     play(tmp_path, scene)
+
+
+def test_a_larger_budget_waits_for_the_operator_and_one_over_the_hosts_is_rejected(tmp_path: Path) -> None:
+    async def scene(made: Hive) -> None:
+        smaller = await made.propose("worker", nix("budget.tokensPerDay = 1000;"))
+        applied = await made.settled(smaller.id, State.REQUESTED, State.CHECKED, *APPLYING)
+        assert (applied.state, applied.decided_by) == (State.APPLIED, BY_POLICY)
+        larger = await made.propose("worker", nix("budget.tokensPerDay = 1001;"))
+        assert (larger.state, [each["text"] for each in larger.delta or ()]) == (
+            State.CHECKED,
+            ["may use 1,000 → 1,001 tokens a day"],
+        )
+        beyond = await made.propose("worker", nix("budget.tokensPerDay = 5001;"))
+        assert beyond.state is State.REJECTED
+        assert "services.hyperhive.policy.budget.tokensPerDay allows at most 5,000" in (beyond.error or "")
+
+    play(tmp_path, scene, auto_approve=True, policy=Ceilings(budget=Budget(tokensPerDay=5000)))

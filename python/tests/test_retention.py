@@ -11,10 +11,11 @@ import pytest
 from database_rig import within
 from mail_rig import FREE, Mail, mail, until
 
-from hyperhive.broker import BrokerLimits
-from hyperhive.retention import HistoryLimits, Retention
+from hyperhive.bounds import BrokerLimits, HistoryLimits
+from hyperhive.retention import Retention
 from hyperhive.store import audit, history, messages, proposals, turns, usage
 from hyperhive.store.messages import Message
+from hyperhive.store.usage import Use
 
 
 async def prune(hive: Mail, limits: BrokerLimits, **past: int) -> int:
@@ -222,7 +223,7 @@ def test_proposals_that_came_to_nothing_go_and_those_that_became_a_generation_lo
 def test_old_usage_goes_and_the_audit_log_stays(tmp_path: Path) -> None:
     async def test() -> None:
         async with mail(tmp_path) as hive:
-            await hive.database.write(lambda c: usage.add(c, "bob", "haiku", 1, 1))
+            await hive.database.write(lambda c: usage.add(c, "bob", Use("haiku", 1, 0, 0, 1), 0))
             await hive.database.write(lambda c: audit.append(c, "system", "x", "y"))
             await change(hive, "INSERT INTO model_usage (agent, day, model) VALUES ('bob', '2020-01-01', 'haiku')")
             assert await prune(hive, BrokerLimits()) == 1

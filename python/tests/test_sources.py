@@ -21,7 +21,7 @@ NOTHING = object()
 
 
 def test_there_is_a_path_for_every_setting() -> None:
-    assert len(paths()) == 18
+    assert len(paths()) == 20
     assert {"name", "bash.allow", "session.maxTurns", "network.allow"} < paths()
     assert not {"schema", "bash", "session"} & paths()
 

@@ -30,6 +30,8 @@ export function eventWords(body: string): string | null {
       return `Message ${text("message")} from ${text("from")} to ${text("to")} was parked${because("reason")}`;
     case "create_failed":
       return `${text("agent")} could not be created${because("reason")}`;
+    case "over_budget":
+      return `${text("agent")} is over its budget until ${text("until")}${because("reason")}. Its mail waits.`;
     case "question_expired":
       return `Question ${text("question")} got no answer in time${because("reason")}`;
     default:

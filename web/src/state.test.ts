@@ -15,6 +15,7 @@ const agent = (name: string, changes: Partial<Agent> = {}): Agent => ({
   activity: "idle",
   trouble: null,
   doing: null,
+  over_budget: null,
   ...changes,
 });
 

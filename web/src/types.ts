@@ -49,6 +49,7 @@ export interface Agent {
   activity: Activity | null;
   trouble: string | null;
   doing: string | null;
+  over_budget: { until: number; reason: string } | null;
 }
 
 export interface Generation {
@@ -65,7 +66,7 @@ export interface AgentDetails extends Agent {
   sources?: Record<string, string>;
   overrides: Record<string, unknown>;
   generations: Generation[];
-  usage: { day: string; model: string; requests: number; input_tokens: number; output_tokens: number }[];
+  usage: { day: string; model: string; requests: number; input_tokens: number; output_tokens: number; cost_usd: number }[];
 }
 
 export interface Timing {

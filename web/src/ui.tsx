@@ -4,6 +4,7 @@ import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { ago, full } from "./format";
 import { useNow } from "./hooks";
 import { Long } from "./hostile";
+import type { Agent } from "./types";
 
 export function When({ at }: { at: number }) {
   const now = useNow(10_000);
@@ -19,6 +20,16 @@ export function Badge({ kind, children, title }: { kind: string; children: Compo
     <span class={`badge ${kind}`} title={title}>
       {children}
     </span>
+  );
+}
+
+/** That an agent has used up its day, and when the next one begins. */
+export function OverBudget({ agent }: { agent: Agent }) {
+  if (agent.over_budget === null) return null;
+  return (
+    <Badge kind="bad" title={agent.over_budget.reason}>
+      over budget until {full(agent.over_budget.until)}
+    </Badge>
   );
 }
 

@@ -36,6 +36,10 @@ test("the hive's events are sentences, and what is none stays as it is", () => {
   const result = { event: "apply_result", proposal: 3, agent: "worker", state: "denied", decided_by: "operator:ann", reason: "no" };
   expect(eventWords(JSON.stringify(result))).toBe("Proposal 3 for worker is denied (decided by operator:ann): no");
   expect(eventWords(JSON.stringify({ event: "question_expired", question: 5, reason: "late" }))).toBe("Question 5 got no answer in time: late");
+  const over = { event: "over_budget", agent: "worker", until: "2026-11-25T00:00:00Z", reason: "it used $3.00 of $2.50 today" };
+  expect(eventWords(JSON.stringify(over))).toBe(
+    "worker is over its budget until 2026-11-25T00:00:00Z: it used $3.00 of $2.50 today. Its mail waits.",
+  );
   for (const odd of ["", "{", "null", "7", '{"event": "unknown"}', "[]"]) expect(eventWords(odd)).toBe(null);
   expect(eventLink(JSON.stringify(result))).toEqual({ proposal: 3, agent: "worker" });
   expect(eventLink('{"agent": "../x", "proposal": "7"}')).toEqual({ proposal: undefined, agent: undefined });
@@ -77,7 +81,7 @@ test("what an agent gains is told first, and what matters most before the rest",
 });
 
 test("agents are filtered by each word", () => {
-  const agent = { name: "worker", role: "agent", state: "running", activity: "turn", model: "haiku", last_turn: null } as Agent;
+  const agent = { name: "worker", role: "agent", state: "running", activity: "turn", model: "haiku", last_turn: null, over_budget: null } as Agent;
   expect([holds(agent, ""), holds(agent, "HAIKU turn"), holds(agent, "worker stopped")]).toEqual([true, true, false]);
 });
 

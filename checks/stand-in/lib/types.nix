@@ -69,6 +69,15 @@ rec {
       descriptionClass = "nonRestrictiveClause";
     };
   };
+  numbers = {
+    positive =
+      plain "numberPositive" "positive integer or floating point number, meaning >0" (
+        value: (builtins.isInt value || builtins.isFloat value) && value > 0
+      )
+      // {
+        descriptionClass = "nonRestrictiveClause";
+      };
+  };
   path = plain "path" "absolute path" (
     value: builtins.isPath value || (builtins.isString value && lib.hasPrefix "/" value) || value ? outPath
   );

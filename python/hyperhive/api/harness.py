@@ -28,6 +28,7 @@ from hyperhive.api.requests import (
 from hyperhive.broker import Broker
 from hyperhive.errors import BadInput, NotFound
 from hyperhive.gateway.pause import Pause
+from hyperhive.harness.outcome import Outcome
 from hyperhive.hub import Hub
 from hyperhive.store import turns
 from hyperhive.store.database import Database
@@ -281,6 +282,8 @@ async def _end_turn(call: _Call, turn: int) -> Json:
         )
 
     await call.core.database.write(store)
+    if outcome == Outcome.OVER_BUDGET:
+        await call.core.broker.give_back(call.agent)
     call.core.activities.ended(call.agent)
     call.core.hub.publish("turn", {"agent": call.agent, "turn": turn, "outcome": outcome, "detail": detail})
     return {}

@@ -27,7 +27,13 @@ Who = Callable[[HTTPConnection], Awaitable[str]]
 """Names the caller (`operator:<user>`) or raises Forbidden or NotLoggedIn."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_TYPES = {"string": "a string", "integer": "a whole number", "boolean": "true or false", "array": "a list"}
+_TYPES = {
+    "string": "a string",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "array": "a list",
+}
 
 
 @dataclass(frozen=True)

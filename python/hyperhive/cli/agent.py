@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from hyperhive.cli.common import AgentName, AgentNames, AsJson, Yes, ask, client, directory, group
-from hyperhive.cli.output import ago, clean, fields, line, print_json, table
+from hyperhive.cli.output import ago, clean, fields, iso, line, print_json, table
 from hyperhive.errors import BadInput, Unavailable
 
 app = group("The agents: list, create, start, stop, look inside.")
@@ -49,6 +49,8 @@ def _row(agent: dict[str, Any]) -> list[object]:
 
 
 def _state(agent: dict[str, Any]) -> str:
+    if over := agent["over_budget"]:
+        return f"{agent['state']} (over budget until {iso(over['until'])[:16]}Z)"
     words = ACTIVITIES.get(agent["activity"]) if agent["state"] == "running" else None
     return f"running ({words})" if words else str(agent["state"])
 
@@ -72,9 +74,10 @@ def show(ctx: typer.Context, name: AgentName, as_json: AsJson = False) -> None:
     print()
     _generations(agent)
     print()
-    headers = ["DAY", "MODEL", "REQUESTS", "INPUT", "OUTPUT"]
+    headers = ["DAY", "MODEL", "REQUESTS", "INPUT", "OUTPUT", "COST"]
     keys = ("day", "model", "requests", "input_tokens", "output_tokens")
-    table(headers, ([use[key] for key in keys] for use in agent["usage"]), empty="no tokens used yet")
+    rows = ([*(use[key] for key in keys), f"${use['cost_usd']:.2f}"] for use in agent["usage"])
+    table(headers, rows, empty="no tokens used yet")
 
 
 def _facts(agent: dict[str, Any]) -> list[tuple[str, object]]:
@@ -92,11 +95,21 @@ def _facts(agent: dict[str, Any]) -> list[tuple[str, object]]:
         ("generation", agent["generation"] or None),
         ("model", _sourced(agent, "model", agent["model"])),
         *((path.split(".")[0], _sourced(agent, path, ", ".join(held or []) or "none")) for path, held in lists.items()),
+        ("budget", _budget(agent)),
         ("overrides", ", ".join(f"{key} = {value}" for key, value in agent["overrides"].items()) or "none"),
         ("trouble", agent["trouble"]),
         ("unread", agent["unread"]),
         ("last turn", _turn(agent["last_turn"])),
     ]
+
+
+def _budget(agent: dict[str, Any]) -> str:
+    own = (agent["settings"] or {}).get("budget", {})
+    tokens, cost = own.get("tokensPerDay"), own.get("costPerDay")
+    bounds = [*([f"{tokens:,} tokens"] if tokens else []), *([f"${cost:,.2f}"] if cost else [])]
+    text = f"{' and '.join(bounds)} a day" if bounds else "no bound of its own"
+    text += " (override)" if "budget" in agent["overrides"] else ""
+    return f"{text}; {agent['over_budget']['reason']}" if agent["over_budget"] else text
 
 
 def _sourced(agent: dict[str, Any], path: str, value: str | None) -> str | None:
@@ -250,3 +263,22 @@ def model(
         return
     agent = core.agent(name)
     print(f"{line(str(agent['model']))}{' (override)' if 'model' in agent['overrides'] else ''}")
+
+
+@app.command()
+def budget(
+    ctx: typer.Context,
+    name: AgentName,
+    tokens: Annotated[int | None, typer.Option(metavar="N", min=1, help="Tokens a day, in and out.")] = None,
+    cost: Annotated[float | None, typer.Option(metavar="USD", min=0.01, help="US dollars a day.")] = None,
+    reset: Annotated[bool, typer.Option("--reset", help="Take the override away.")] = False,
+) -> None:
+    """Show what an agent may use in a day (UTC), or override it: what is not given is as configured."""
+    given = tokens is not None or cost is not None
+    if given and reset:
+        raise BadInput("give a bound or --reset, not both")
+    core = client(ctx)
+    if given or reset:
+        core.set_budget(name, tokens, cost)
+    agent = core.agent(name)
+    print(line(f"{name}: {_budget(agent)}"))

@@ -25,7 +25,7 @@ def status(ctx: typer.Context, as_json: AsJson = False) -> None:
             ("core", f"hyperhive {found['version']}, {found['backend']} backend, {core.path}"),
             ("state", found["state_dir"]),
             ("model", found["model_api"]),
-            ("agents", f"{found['agents']}, {found['running']} running"),
+            ("agents", f"{found['agents']}, {found['running']} running" + _over(found["over_budget"])),
             ("proposals", _waiting(found["proposals_waiting"], "to decide", "hyperhive apply list --state checked")),
             ("inbox", _waiting(found["inbox_unread"], "unread", "hyperhive inbox")),
             ("dead letters", found["dead_letters"]),
@@ -40,6 +40,10 @@ def _paused(pause: dict[str, Any] | None) -> str | None:
         if pause is None
         else f"until {iso(pause['until'])}, usage limit: {pause['reason']}; `hyperhive resume` tries now"
     )
+
+
+def _over(number: int) -> str:
+    return f", {number} over budget: hyperhive agent list" if number else ""
 
 
 def _waiting(number: Any, what: str, command: str) -> str:  # noqa: ANN401  (a number of the core's JSON)

@@ -16,9 +16,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import httpx
 from starlette.types import Receive, Scope, Send
 
+from hyperhive.budgets import Over
 from hyperhive.gateway.pause import CREDIT_TIME, Pause, out_of_credit, refusal, resets_at
 from hyperhive.gateway.upstream import ModelApi, Refusal, credentials, open_client, unreachable
 from hyperhive.gateway.usage import Meter
+from hyperhive.store.usage import Use
 
 MAX_BODY = 32 * 1024 * 1024
 """Bytes of a request, the Messages API's own bound, and of an answer that is not a stream."""
@@ -27,8 +29,9 @@ MAX_IN_FLIGHT = 16
 BODY_TIME = 60.0
 """Seconds a client may take to send its whole request."""
 
-Record = Callable[[str, str, int, int], Awaitable[None]]
-"""agent, model, input tokens (cache included), output tokens"""
+Record = Callable[[str, Use], Awaitable[None]]
+Spent = Callable[[str], Awaitable[Over | None]]
+"""Whether an agent is over its budget."""
 
 _PATHS = ("/v1/messages", "/v1/messages/count_tokens")
 _QUERIES = (b"", b"beta=true")
@@ -48,10 +51,11 @@ class _ClientGone(Exception):
 class ModelGateway:
     """The ASGI app; one serves every agent's model.sock. `aclose` when the core stops."""
 
-    def __init__(self, api: ModelApi, record: Record, pause: Pause) -> None:
+    def __init__(self, api: ModelApi, record: Record, pause: Pause, spent: Spent) -> None:
         self._api = api
         self._pause = pause
         self._record = record
+        self._spent = spent
         self._client = open_client(api)
         self._in_flight: Counter[str] = Counter()
 
@@ -82,17 +86,19 @@ class ModelGateway:
         try:
             async with asyncio.TaskGroup() as group:
                 watch = group.create_task(body.hung_up())
-                await self._exchange(scope, body, send, meter)
+                await self._exchange(agent, scope, body, send, meter)
                 watch.cancel()
         except* _ClientGone:
             pass  # the group has cancelled the exchange, and that has closed the connection to the API
         finally:
             await self._count(agent, meter)
 
-    async def _exchange(self, scope: Scope, body: _Body, send: Send, meter: Meter) -> None:
+    async def _exchange(self, agent: str, scope: Scope, body: _Body, send: Send, meter: Meter) -> None:
         try:
             path = _path(scope)
             self._pause.check()
+            if (over := await self._spent(agent)) is not None:
+                raise _over_budget(agent, over)
             headers = _request_headers(scope) + credentials(self._api)
             request = self._client.build_request("POST", path, headers=headers, content=body.chunks())
             answer = await self._client.send(request, stream=True)
@@ -133,18 +139,23 @@ class ModelGateway:
         if not meter.seen:
             return
         try:
-            await self._record(agent, meter.model, meter.input_tokens, meter.output_tokens)
+            await self._record(agent, meter.use)
         except Exception:
-            _log.exception("%s: the use of %s could not be recorded", agent, meter.model)
+            _log.exception("%s: the use of %s could not be recorded", agent, meter.use.model)
 
 
-def create_model_app(api: ModelApi, record: Record, pause: Pause) -> ModelGateway:
-    """The model endpoint for `api`; its `record` is told once of each request that used tokens.
+async def _unbounded(agent: str) -> Over | None:
+    return None
+
+
+def create_model_app(api: ModelApi, record: Record, pause: Pause, spent: Spent = _unbounded) -> ModelGateway:
+    """The model endpoint for `api`; its `record` is told once of each request that used tokens, and nothing is let
+    through that `spent` is against.
 
     An aborted request counts as far as it came; a usage limit begins a pause. Raises BadInput when the URL cannot be
     one.
     """
-    return ModelGateway(api, record, pause)
+    return ModelGateway(api, record, pause, spent)
 
 
 class _Body:
@@ -218,6 +229,12 @@ async def _whole(answer: httpx.Response) -> bytes:
         if len(content) > MAX_BODY:
             raise Refusal(502, "api_error", f"the model API's answer is over {MAX_BODY} bytes")
     return bytes(content)
+
+
+def _over_budget(agent: str, over: Over) -> Refusal:
+    """Claude Code gives the turn up at once, and the text is in its result; the header is for other clients."""
+    told = f"{agent} is over budget until {over.ends}: {over.reason}; the operator can raise it"
+    return Refusal(429, "rate_limit_error", told, {"x-hyperhive-budget": over.ends, "x-should-retry": "false"})
 
 
 def _too_large() -> Refusal:

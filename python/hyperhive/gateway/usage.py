@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from hyperhive.store.usage import Use
+
 MAX_LINE = 1024 * 1024
 """Bytes of one event's line that are kept; a longer one is passed on uncounted."""
 
@@ -17,26 +19,22 @@ _INPUT = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_token
 class Meter:
     """Counts one answer. Cache tokens, written and read, count as input; broken events count nothing.
 
-    `seen` is whether the answer told of any usage, `model` the model that answered ("" when it did not say).
+    `seen` is whether the answer told of any usage.
     """
 
     def __init__(self) -> None:
         self.seen = False
-        self.model = ""
+        self._model = ""
         self._input = dict.fromkeys(_INPUT, 0)
         self._output = 0
         self._line = bytearray()
         self._overlong = False
 
     @property
-    def input_tokens(self) -> int:
-        """Input so far, cache included."""
-        return sum(self._input.values())
-
-    @property
-    def output_tokens(self) -> int:
-        """Output so far, as last reported."""
-        return self._output
+    def use(self) -> Use:
+        """What was used so far, as last reported."""
+        fresh, written, read = (self._input[name] for name in _INPUT)
+        return Use(self._model, fresh, written, read, self._output)
 
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes of an event stream, cut anywhere."""
@@ -76,7 +74,7 @@ class Meter:
     def _message(self, message: dict[str, Any]) -> None:
         model = message.get("model")
         if isinstance(model, str):
-            self.model = model[:100]
+            self._model = model[:100]
         self._usage(message.get("usage"))
 
     def _usage(self, usage: object) -> None:

@@ -32,7 +32,6 @@ ROOM = 64 * 1024
 FINAL = frozenset({Outcome.COMPLETED, Outcome.MAX_TURNS, Outcome.TIMEOUT, Outcome.OUT_OF_MEMORY})
 PAUSES = {
     Outcome.USAGE_LIMIT: 60.0,
-    Outcome.BUDGET: 60.0,
     Outcome.NOT_LOGGED_IN: 60.0,
     Outcome.NO_MODEL: 60.0,
     Outcome.DISK_FULL: 10.0,
@@ -189,6 +188,8 @@ class Harness:
             case Outcome.REFUSED:  # by the API or the model; what it saw stands in the session
                 self._link.tell_once(verdict)
                 self._session.forget()
+                return False
+            case Outcome.OVER_BUDGET:  # the core has taken the mail back and tells the operator; it gives it out again
                 return False
             case outcome if outcome in PAUSES:
                 self._link.tell_once(verdict)

@@ -13,7 +13,7 @@ class Outcome(StrEnum):
     COMPLETED = "completed"
     OVERFLOW = "context_overflow"
     USAGE_LIMIT = "usage_limit"
-    BUDGET = "over_budget"
+    OVER_BUDGET = "over_budget"
     OVERLOADED = "model_overloaded"
     NOT_LOGGED_IN = "not_logged_in"
     UNREACHABLE = "model_unreachable"
@@ -130,7 +130,7 @@ def _failure(result: dict[str, Any]) -> Outcome:
         Outcome.INTERRUPTED: reason in ("aborted_tools", "aborted_streaming"),
         Outcome.MAX_TURNS: result.get("subtype") == "error_max_turns",
         Outcome.NOT_LOGGED_IN: status == 401 or "not logged in" in words or "invalid api key" in words,
-        Outcome.BUDGET: status == 429 and "over budget" in words,
+        Outcome.OVER_BUDGET: "over budget until" in words,
         Outcome.USAGE_LIMIT: any(each in words for each in _LIMITS),
         Outcome.OVERLOADED: status in (429, 500, 503, 529),
         Outcome.NO_MODEL: status in (403, 404),

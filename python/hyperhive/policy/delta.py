@@ -116,7 +116,7 @@ _NUMBERS = (
 
 _PRICES = ("haiku", "sonnet", "opus")
 """Model families, the cheapest first; a part of their aliases and full ids."""
-_PURE = frozenset({"bash", "tools", "network", "packages", "session", "notes"})
+_PURE = frozenset({"bash", "tools", "network", "packages", "session", "budget", "notes"})
 """The areas in which a neutral change gives nothing; a prompt, an identity or NixOS text can say anything."""
 
 
@@ -134,6 +134,7 @@ def delta(old: Settings | None, new: Settings, *, nixos_changed: str | None = No
         *(change for spec in _LISTS for change in _list(spec, old, new)),
         *_models(old, new),
         *_limits(old, new),
+        *_budget(old, new),
         *_identity(old, new),
         *_prompt(old, new),
     ]
@@ -301,6 +302,20 @@ def _number(value: int) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return str(value)
+
+
+def _budget(old: Settings | None, new: Settings) -> Iterator[Change]:
+    """None is without a bound: more than any number."""
+    for name, what in (("tokensPerDay", "tokens"), ("costPerDay", "US dollars")):
+        before, after = (getattr(settings.budget, name) if settings else None for settings in (old, new))
+        if before != after:
+            text = f"may use {_amount(before)} → {_amount(after)} {what} a day"
+            more = after is None or (before is not None and after > before)
+            yield Change("budget", Direction.WIDENING if more else Direction.NARROWING, text, before, after, _MODEL)
+
+
+def _amount(value: float | None) -> str:
+    return "any number of" if value is None else f"{value:,}"
 
 
 def _identity(old: Settings | None, new: Settings) -> Iterator[Change]:

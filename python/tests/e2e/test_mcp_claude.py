@@ -23,6 +23,7 @@ from hyperhive.gateway.model import create_model_app
 from hyperhive.gateway.pause import Pause
 from hyperhive.gateway.upstream import ModelApi
 from hyperhive.rehearsal.script import Step, marked
+from hyperhive.store.usage import Use
 
 pytestmark = [
     pytest.mark.e2e,
@@ -108,8 +109,8 @@ async def turn(hive: Rig, agent: str, steps: list[Step]) -> Turn:
     config.write_text(json.dumps({"mcpServers": {"hive": socat}}))
     records: list[tuple[str, str, int, int]] = []
 
-    async def record(*what: Any) -> None:
-        records.append(what)
+    async def record(agent: str, use: Use) -> None:
+        records.append((agent, use.model, use.input_tokens, use.output_tokens))
 
     argv = ["claude", "-p", "--output-format", "stream-json", "--verbose", "--model", "haiku"]
     argv += ["--session-id", str(uuid.uuid4()), "--tools", "Read", "--permission-mode", "dontAsk"]

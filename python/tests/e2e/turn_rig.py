@@ -23,6 +23,7 @@ from hyperhive.api.mcp import mcp_listener
 from hyperhive.api.mcp_tools import HiveTools
 from hyperhive.api.server import Servers
 from hyperhive.broker import Broker
+from hyperhive.budgets import Budgets
 from hyperhive.containers import Applied, Crash
 from hyperhive.containers.local import LocalBackend
 from hyperhive.controls import Controls
@@ -32,6 +33,7 @@ from hyperhive.gateway.upstream import ModelApi
 from hyperhive.heartbeats import Heartbeats
 from hyperhive.hub import Hub
 from hyperhive.policy.bash import Decision, decide
+from hyperhive.policy.ceilings import Ceilings
 from hyperhive.settings import Role, Settings
 from hyperhive.store import agents
 from hyperhive.store.database import Database
@@ -81,6 +83,7 @@ class Rig:
         self.hub = Hub()
         self.activities = Activities(self.hub)
         self.broker = Broker(database, self.hub)
+        self.budgets = Budgets(database, self.broker, self.hub, Ceilings(), {})
         self.heartbeats = Heartbeats()
         self.controls = Controls(database)
         self.pause = Pause(lambda text: self.broker.tell("operator", text))
@@ -202,10 +205,8 @@ async def rig(root: Path, *, claude: str = CLAUDE or "claude", drain: float = 20
     mcp = mcp_listener(HiveTools(made.broker, StubHive(settings, made.controls)))
     hooks = hook_listener(made)
 
-    async def record(agent: str, model: str, input_tokens: int, output_tokens: int) -> None:
-        pass
-
-    gateway = create_model_app(ModelApi(f"http://127.0.0.1:{port}", key=lambda: "sk-real"), record, made.pause)
+    api = ModelApi(f"http://127.0.0.1:{port}", key=lambda: "sk-real")
+    gateway = create_model_app(api, made.budgets.count, made.pause, made.budgets.check)
     runtime = root / "run" / "agents" / "worker"
     runtime.mkdir(parents=True)
     try:

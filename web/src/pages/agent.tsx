@@ -8,7 +8,7 @@ import { isUp, Power, usePower } from "../power";
 import { TABS, to } from "../router";
 import { stateWords } from "../state";
 import type { AgentDetails, Message } from "../types";
-import { Badge, Empty, Failure, Section } from "../ui";
+import { Badge, Empty, Failure, OverBudget, Section } from "../ui";
 import { NotesTab } from "./notes";
 import { SettingsTab } from "./settings";
 import { TerminalTab } from "./terminal-tab";
@@ -53,6 +53,7 @@ export function AgentPage({ name, tab, turn }: { name: string; tab: string; turn
           </span>
           <span>generation {agent.generation || "–"}</span>
           {agent.unread > 0 && <Badge kind="unread">{agent.unread} unread</Badge>}
+          <OverBudget agent={agent} />
         </span>
         <span class="actions">
           <Power agent={agent} power={power} />

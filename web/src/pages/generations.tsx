@@ -1,6 +1,6 @@
 // An agent's past: its generations, with the way back to each, and what it used day by day.
 import { post, url } from "../api";
-import { count, full } from "../format";
+import { cost, count, full } from "../format";
 import { useAction } from "../hooks";
 import { Line } from "../hostile";
 import { to } from "../router";
@@ -72,6 +72,7 @@ export function Tokens({ agent }: { agent: AgentDetails }) {
                 <th>Requests</th>
                 <th>In</th>
                 <th>Out</th>
+                <th>Cost</th>
                 <th class="wide">
                   <span class="unseen">Share of the busiest</span>
                 </th>
@@ -87,6 +88,7 @@ export function Tokens({ agent }: { agent: AgentDetails }) {
                   <td>{use.requests}</td>
                   <td>{count(use.input_tokens)}</td>
                   <td>{count(use.output_tokens)}</td>
+                  <td>{cost(use.cost_usd)}</td>
                   <td>
                     <div class="use" aria-hidden="true" style={{ width: `${((use.input_tokens + use.output_tokens) / most) * 100}%` }} />
                   </td>

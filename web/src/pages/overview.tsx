@@ -10,14 +10,14 @@ import { to } from "../router";
 import { decidable, failed, type Hive, model, stateWords, waitingFor } from "../state";
 import type { Agent } from "../types";
 import { Counts } from "./proposals";
-import { Badge, Confirm, Empty, Failure, Section, useListKeys, When } from "../ui";
+import { Badge, Confirm, Empty, Failure, OverBudget, Section, useListKeys, When } from "../ui";
 
 const MANY = 8;
 
 /** Whether each word of the filter is in what is shown of the agent. */
 export function holds(agent: Agent, filter: string): boolean {
   const state = stateWords(agent);
-  const text = [agent.name, agent.role, state, agent.model ?? "", agent.last_turn?.outcome ?? ""].join(" ").toLowerCase();
+  const text = [agent.name, agent.role, state, agent.model ?? "", agent.last_turn?.outcome ?? "", agent.over_budget ? "over budget" : ""].join(" ").toLowerCase();
   return filter.toLowerCase().split(/\s+/).every((word) => text.includes(word));
 }
 
@@ -127,6 +127,7 @@ const Card = memo(function Card({ agent }: { agent: Agent }) {
         </span>
         <span title="generation">gen {agent.generation || "–"}</span>
         {agent.unread > 0 && <Badge kind="unread">{agent.unread} unread</Badge>}
+        <OverBudget agent={agent} />
       </span>
       <span class={agent.trouble === null ? "doing" : "doing trouble"} title={agent.trouble ?? undefined}>
         {agent.trouble !== null ? (

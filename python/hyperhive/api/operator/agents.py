@@ -68,6 +68,14 @@ async def set_model(call: Call[OperatorCore]) -> Json:
     return await call.core.hive.view(call.name)
 
 
+async def set_budget(call: Call[OperatorCore]) -> Json:
+    """Override what an agent may use in a day (null: what its configuration says), as a new generation."""
+    given = {"tokensPerDay": call.body["tokens_per_day"], "costPerDay": call.body["cost_per_day"]}
+    budget = {name: value for name, value in given.items() if value is not None}
+    await call.core.hive.set_budget(call.name, budget, call.actor)
+    return await call.core.hive.view(call.name)
+
+
 async def roll_back(call: Call[OperatorCore]) -> Json:
     """Let an agent run an earlier generation (null: the newest healthy one before the present)."""
     await call.core.hive.roll_back(call.name, call.body["generation"], call.actor)
@@ -131,6 +139,16 @@ OPERATIONS: tuple[Operation[OperatorCore], ...] = (
     Operation("GET", f"{_AGENT}/logs", logs, "Log", query={"lines": number(1, 10_000, default=100)}),
     Operation("GET", f"{_AGENT}/shell", shell, "Shell"),
     Operation("PUT", f"{_AGENT}/model", set_model, "Agent", body={"model": optional(text(longest=200))}),
+    Operation(
+        "PUT",
+        f"{_AGENT}/budget",
+        set_budget,
+        "Agent",
+        body={
+            "tokens_per_day": optional(number(1)),
+            "cost_per_day": {"type": ["number", "null"], "minimum": 0.01, "maximum": 1e9},
+        },
+    ),
     Operation(
         "POST",
         f"{_AGENT}/rollback",

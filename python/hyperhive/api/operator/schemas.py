@@ -66,6 +66,7 @@ _AGENT: Json = {
     "activity": _maybe(_words("idle", "turn", "compacting", "waiting")),
     "trouble": _maybe(TEXT),
     "doing": _maybe(TEXT),
+    "over_budget": _maybe(_object(until=SECONDS, reason=TEXT)),
 }
 _CHANGES = dict.fromkeys(("widening", "narrowing", "neutral"), NUMBER)
 _BRIEF: Json = {
@@ -104,6 +105,7 @@ SCHEMAS: dict[str, Json] = {
         state_dir=TEXT,
         agents=NUMBER,
         running=NUMBER,
+        over_budget=NUMBER,
         proposals_waiting=NUMBER,
         inbox_unread=NUMBER,
         dead_letters=NUMBER,
@@ -122,7 +124,9 @@ SCHEMAS: dict[str, Json] = {
         sources=_map(_words(*Source)),
         overrides=_map(ANYTHING),
         generations=_list(_of("Generation")),
-        usage=_list(_object(day=TEXT, model=TEXT, requests=NUMBER, input_tokens=NUMBER, output_tokens=NUMBER)),
+        usage=_list(
+            _object(day=TEXT, model=TEXT, requests=NUMBER, input_tokens=NUMBER, output_tokens=NUMBER, cost_usd=SECONDS)
+        ),
     ),
     "Settings": _SETTINGS,
     "Generation": _object(
