@@ -1,5 +1,5 @@
 // The frame: log in, then navigation, the page, and what is true everywhere (title, connection, keys).
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { ApiError, del, get, onLoggedOut } from "./api";
 import { plural } from "./format";
 import { useEvents, useHive, useStatus } from "./hooks";
@@ -175,7 +175,7 @@ const GO: Record<string, string> = { a: to.overview, p: to.proposals, i: to.inbo
 function Keys() {
   const [help, setHelp] = useState(false);
   const going = useRef(false);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const press = (event: KeyboardEvent) => {
       if (isTyping(event)) return;
       if (going.current && GO[event.key]) location.hash = GO[event.key]!;

@@ -133,7 +133,7 @@ export function useFollow<E extends HTMLElement>(what: unknown, begin = true): {
 
 /** j and k move through the elements that match `items`; Enter opens the link in the one that has the focus. */
 export function useListKeys(items: string): void {
-  useEffect(() => {
+  useLayoutEffect(() => {
     const move = (event: KeyboardEvent) => {
       if (isTyping(event) || (event.key !== "j" && event.key !== "k")) return;
       const found = [...document.querySelectorAll<HTMLElement>(items)];
