@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cli_rig import Cli, run, terminal
@@ -153,14 +154,24 @@ def test_model_shows_overrides_and_resets(cli: Cli) -> None:
     assert cli("agent", "model", "worker", "sonnet", "--reset").code == 1
 
 
-def test_turns_say_what_each_was_made_of_and_what_it_used(cli: Cli) -> None:
-    whole = {
+def a_turn() -> dict[str, Any]:
+    return {
         "id": 7, "agent": "worker", "generation": 3, "model": "haiku", "session_id": "0123456789abcdef",
         "outcome": None, "message_ids": [4, 5], "started_at": 1.0, "ended_at": None, "detail": None,
         "usage": None, "cost_usd": None, "purpose": "mail",
         "commit": "c" * 40, "proposal": 9, "notes": "ab" * 32, "cpu_seconds": 1.25,
         "memory_peak": 300 * 2**20,
     }  # fmt: skip
+
+
+def test_show_says_what_the_last_turn_was_made_of(cli: Cli) -> None:
+    cli.core.answer("GET /v1/agents/worker", agent_details(last_turn=a_turn()))
+    expected = "turn 7: generation 3, commit cccccccccccc, proposal 9, session 01234567, notes abababab, messages 4, 5"
+    assert expected in cli("agent", "show", "worker").out
+
+
+def test_turns_say_what_each_was_made_of_and_what_it_used(cli: Cli) -> None:
+    whole = a_turn()
     bare = {**whole, "id": 6, "message_ids": [], "purpose": "compaction", "outcome": "completed", "proposal": None}
     bare |= {"notes": None, "cpu_seconds": None, "memory_peak": None, "commit": None}
     cli.core.answer("GET /v1/agents/worker/turns?limit=2", {"turns": [whole, bare]})

@@ -100,6 +100,7 @@ def _facts(agent: dict[str, Any]) -> list[tuple[str, object]]:
         ("trouble", agent["trouble"]),
         ("unread", agent["unread"]),
         ("last turn", _turn(agent["last_turn"])),
+        ("made of", _made_of(agent["last_turn"])),
     ]
 
 
@@ -110,6 +111,18 @@ def _budget(agent: dict[str, Any]) -> str:
     text = f"{' and '.join(bounds)} a day" if bounds else "no bound of its own"
     text += " (override)" if "budget" in agent["overrides"] else ""
     return f"{text}; {agent['over_budget']['reason']}" if agent["over_budget"] else text
+
+
+def _made_of(turn: dict[str, Any] | None) -> str | None:
+    """What the last turn was made of; `agent turns` shows the others."""
+    if turn is None:
+        return None
+    proposal = "" if turn["proposal"] is None else f", proposal {turn['proposal']}"
+    mail = ", ".join(map(str, turn["message_ids"])) or "none"
+    return (
+        f"turn {turn['id']}: generation {turn['generation']}, commit {(turn['commit'] or '-')[:12]}{proposal},"
+        f" session {turn['session_id'][:8]}, notes {(turn['notes'] or 'none')[:8]}, messages {mail}"
+    )
 
 
 def _sourced(agent: dict[str, Any], path: str, value: str | None) -> str | None:
