@@ -327,3 +327,33 @@ def test_a_second_harness_of_one_agent_is_refused(tmp_path: Path) -> None:
         child.stderr.readline()
         with pytest.raises(Conflict, match="another harness runs this agent"):
             Harness(tmp_path / "harness.json").run()
+
+
+@pytest.fixture
+def small_home(tmp_path: Path) -> Iterator[Path]:
+    """A hive whose worker has a MiB of disk."""
+    home = state_of(tmp_path)
+    home.mkdir(parents=True)
+    if (
+        os.geteuid() != 0
+        or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", home], check=False).returncode
+    ):
+        pytest.skip("mounting a small file system needs root")
+    yield tmp_path
+    subprocess.run(["umount", "--lazy", home], check=True)
+
+
+def test_a_full_disk_has_its_name_and_the_mail_is_handled_when_there_is_room_again(small_home: Path) -> None:
+    fills = "cat /dev/zero > /state/fill 2>/dev/null; exit 1\n"
+
+    async def go() -> None:
+        async with hive(small_home, fills, answers(DONE)) as made:
+            message = await made.broker.send("operator", "worker", "hi")
+            await made.until(lambda c: c.execute("SELECT 1 FROM messages WHERE recipient = 'operator'").fetchone())
+            (word,) = await told(made)
+            assert word.startswith("I cannot think: disk_full (no room is left for ")
+            (state_of(small_home) / "fill").unlink()
+            await made.turn_done(message)
+            assert await made.outcomes() == ["disk_full", "completed"]
+
+    asyncio.run(go())
