@@ -25,6 +25,8 @@ from hyperhive.harness.session import Session, SessionFile
 from hyperhive.harness.turn import TurnHooks, in_cage, run_turn
 
 HEARTBEAT = 10.0
+POLL = 30.0
+"""Seconds that an idle harness waits for mail in one request; it says that it lives before each."""
 LEASE_MARGIN = 900.0
 CORE_TIME = 5.0
 """Seconds that a running turn waits for a core that hangs, before it reads on without it."""
@@ -121,7 +123,7 @@ class Harness:
         try:
             self._heartbeat(self._client, "idle")
             lease = self._config.settings.session.turnTimeout + LEASE_MARGIN
-            return self._client.recv(HEARTBEAT, lease=lease, restarted=restarted)
+            return self._client.recv(POLL, lease=lease, restarted=restarted)
         except Unavailable as error:
             _say(f"{error}; trying again")
             self._pause(1.0 + random.random())  # noqa: S311  (jitter, not a secret)
