@@ -14,6 +14,7 @@ from bench.row import Row
 BENCHES = (
     "broker",
     "retention",
+    "exchange",
     "proposals",
     "turns",
     "footprint",

@@ -17,9 +17,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from bench.core_process import resident
 from bench.row import Row
+from bench.wire import Client, body_of, request
 
 if TYPE_CHECKING:  # the clients' process must not pay for the core's imports
     from hyperhive.activity import Activities
@@ -175,65 +177,21 @@ def _create_agents(connection: sqlite3.Connection) -> None:
 # The clients' process
 
 
-class _Client(asyncio.Protocol):
-    """One connection of one agent's harness; one request at a time, as lean as a client can be."""
-
-    def __init__(self) -> None:
-        self.transport: asyncio.Transport
-        self._answer: asyncio.Future[bytes] | None = None
-        self._received = b""
-        self._needed = 0
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # what a stream has
-        self.transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        self._received += data
-        if not self._needed and (end := self._received.find(b"\r\n\r\n")) >= 0:
-            length = self._received[:end].lower().split(b"content-length: ")[1].split(b"\r\n")[0]
-            self._needed = end + 4 + int(length)
-        if self._needed and len(self._received) >= self._needed and self._answer:
-            answer, self._received, self._needed = self._received, b"", 0
-            self._answer.set_result(answer)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._answer and not self._answer.done():
-            self._answer.set_exception(ConnectionError("the core closed the connection"))
-
-    def ask(self, request: bytes) -> asyncio.Future[bytes]:
-        """Send a request; the future is its answer, head and body."""
-        self._answer = asyncio.get_running_loop().create_future()
-        self.transport.write(request)
-        return self._answer
-
-
-def _request(path: str, value: dict[str, Any]) -> bytes:
-    body = json.dumps(value).encode()
-    return f"POST /v1/{path} HTTP/1.1\r\nHost: hive\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
-
-
-async def _connect(root: Path, number: int) -> _Client:
+async def _connect(root: Path, number: int) -> Client:
     path = str(root / _agent(number) / "harness.sock")
-    return (await asyncio.get_running_loop().create_unix_connection(_Client, path))[1]
-
-
-def _body(answer: bytes) -> Any:  # noqa: ANN401  (JSON)
-    head, _, body = answer.partition(b"\r\n\r\n")
-    if not head.startswith(b"HTTP/1.1 200"):
-        raise RuntimeError(f"the core answered {head[:40]!r} {body!r}")
-    return json.loads(body)
+    return (await asyncio.get_running_loop().create_unix_connection(Client, path))[1]
 
 
 async def _load(root: Path, count: int) -> dict[str, float]:
     """`count` agents send as fast as they can, to every mailbox in turn."""
     clients = [await _connect(root, number) for number in range(count)]
-    requests = [_request("send", {"to": _agent(number), "body": BODY}) for number in range(AGENTS)]
+    requests = [request("send", {"to": _agent(number), "body": BODY}) for number in range(AGENTS)]
     until = time.perf_counter() + SECONDS
 
-    async def run(number: int, client: _Client) -> int:
+    async def run(number: int, client: Client) -> int:
         sent = 0
         while time.perf_counter() < until:
-            _body(await client.ask(requests[(number + sent) % AGENTS]))
+            body_of(await client.ask(requests[(number + sent) % AGENTS]))
             sent += 1
         return sent
 
@@ -242,36 +200,31 @@ async def _load(root: Path, count: int) -> dict[str, float]:
     return {"rate": sum(sent) / (time.perf_counter() - began)}
 
 
-async def _drain(client: _Client) -> None:
-    while ids := [m["id"] for m in _body(await client.ask(_request("recv", {"max": 100})))["messages"]]:
-        _body(await client.ask(_request("ack", {"ids": ids})))
+async def _drain(client: Client) -> None:
+    while ids := [m["id"] for m in body_of(await client.ask(request("recv", {"max": 100})))["messages"]]:
+        body_of(await client.ask(request("ack", {"ids": ids})))
 
 
 async def _latency(root: Path, samples: int) -> dict[str, float]:
     """All agents wait for mail; one more connection writes to one after the other."""
     listeners = [await _connect(root, number) for number in range(AGENTS)]
     await asyncio.gather(*map(_drain, listeners))
-    wait = _request("recv", {"wait": 60})
+    wait = request("recv", {"wait": 60})
     waiting = [listener.ask(wait) for listener in listeners]
     sender = await _connect(root, 0)
     times = []
     for sample in range(samples):
         to = sample % AGENTS
         began = time.perf_counter()
-        sent = sender.ask(_request("send", {"to": _agent(to), "body": BODY}))
-        (message,) = _body(await waiting[to])["messages"]
+        sent = sender.ask(request("send", {"to": _agent(to), "body": BODY}))
+        (message,) = body_of(await waiting[to])["messages"]
         times.append((time.perf_counter() - began) * 1000)
-        assert message["id"] == _body(await sent)["id"]
-        _body(await listeners[to].ask(_request("ack", {"ids": [message["id"]]})))
+        assert message["id"] == body_of(await sent)["id"]
+        body_of(await listeners[to].ask(request("ack", {"ids": [message["id"]]})))
         waiting[to] = listeners[to].ask(wait)
     times.sort()
-    resident = _resident_mb(int((root / "pid").read_text()))
-    return {"p50": times[len(times) // 2], "p99": times[len(times) * 99 // 100], "core_mb": resident}
-
-
-def _resident_mb(pid: int) -> float:
-    fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-    return int(fields["VmRSS"].split()[0]) / 1024
+    memory = resident(int((root / "pid").read_text()))
+    return {"p50": times[len(times) // 2], "p99": times[len(times) * 99 // 100], "core_mb": memory}
 
 
 def main(arguments: list[str]) -> None:

@@ -190,9 +190,8 @@ class Broker:
                     if found := await self._lease(recipient, max_messages, lease):
                         return found
                     continue  # somebody else was faster, or they were all parked
-                if time.monotonic() >= deadline:
+                if not await _worth_a_look(arrival, due, deadline):
                     return []
-                await _wait(arrival, due, deadline)
 
     async def _lease(self, recipient: str, limit: int, lease: float) -> list[Message]:
         """Lease what waits and park what was leased too often; if the caller goes away, the lease is undone."""
@@ -305,14 +304,18 @@ class Broker:
         return number
 
 
-async def _wait(arrival: asyncio.Event, due: float | None, deadline: float) -> None:
-    """Until something arrives, a lease ends (Unix seconds), or the deadline (monotonic seconds) passes."""
-    seconds = deadline - time.monotonic()
-    if due is not None:
-        seconds = min(seconds, due - time.time() + 0.001)
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(max(seconds, 0)):
+async def _worth_a_look(arrival: asyncio.Event, due: float | None, deadline: float) -> bool:
+    """Wait until something arrives or a lease ends (Unix seconds); False if the deadline (monotonic) passes first."""
+    left = deadline - time.monotonic()
+    soon = left if due is None else due - time.time() + 0.001
+    if left <= 0:
+        return False
+    try:
+        async with asyncio.timeout(min(left, soon)):
             await arrival.wait()
+    except TimeoutError:
+        return soon < left
+    return True
 
 
 def _expired(question: Message) -> str:

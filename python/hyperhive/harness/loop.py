@@ -24,6 +24,8 @@ from hyperhive.harness.session import Session, SessionFile
 from hyperhive.harness.turn import TurnHooks, in_cage, run_turn
 from hyperhive.orphans import end_orphans
 
+POLL = 30.0
+"""Seconds that an idle harness waits for mail in one request; it says that it lives before each."""
 LEASE_MARGIN = 900.0
 TRIES = 3
 """How often a batch is tried that crashes Claude Code, or that grows too long even in a fresh session."""
@@ -138,7 +140,7 @@ class Harness:
         try:
             self._link.beat("idle")
             lease = self._config.settings.session.turnTimeout + LEASE_MARGIN
-            return self._link.client.recv(HEARTBEAT, lease=lease, restarted=restarted)
+            return self._link.client.recv(POLL, lease=lease, restarted=restarted)
         except Unavailable as error:
             say(f"{error}; trying again")
             self._link.pause(1.0 + random.random())  # noqa: S311  (jitter, not a secret)
