@@ -237,9 +237,12 @@ class Broker:
             await self._database.write(lambda c: messages.release(c, ids))
             self.wake(recipient)
 
-    async def give_back(self, recipient: str) -> None:
-        """The same for everything that the recipient holds: it could not work, and that is not the mail's fault."""
-        await self.release(recipient, await self._database.read(lambda c: messages.leased(c, recipient)))
+    def give_back(self, connection: sqlite3.Connection, recipient: str) -> None:
+        """The same for everything that the recipient holds, in the caller's transaction; `wake` after the commit.
+
+        It could not work, and that is not the mail's fault.
+        """
+        messages.release(connection, [message.id for message in messages.leased(connection, recipient)])
 
     async def end_leases(self, recipient: str) -> None:
         """Let everything that the recipient held wait again at once (its harness started anew); attempts stay."""

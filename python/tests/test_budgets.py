@@ -114,7 +114,7 @@ def test_mail_of_an_agent_over_its_budget_waits_and_counts_no_attempt(tmp_path: 
             first = await hive.broker.send("bob", "alice", "work")
             assert ids(await hive.broker.recv("alice")) == [first]
             await budgets.count("alice", use(1000))
-            await hive.broker.give_back("alice")
+            await hive.database.write(lambda c: hive.broker.give_back(c, "alice"))
             second = await hive.broker.send("bob", "alice", "more work")
             assert await hive.broker.recv("alice", wait=0.05) == []
             assert ids(await hive.broker.waiting("alice")) == [first, second]

@@ -46,11 +46,14 @@ asyncio.run(main())
 def core(root: Path) -> Iterator[tuple[int, Path]]:
     """A core in a process of its own: its pid, and the directory of alice's sockets."""
     argv = [sys.executable, "-c", CORE, str(root)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen(
-        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     ) as made:
         assert made.stdin and made.stdout and made.stderr
-        yield made.pid, Path(made.stdout.readline().strip())
+        place = made.stdout.readline().strip()
+        assert place, f"the core did not start: {made.stderr.read()}"
+        yield made.pid, Path(place)
         made.stdin.close()
         said = made.stderr.read()
         assert said == "", f"something was logged: {said}"

@@ -16,19 +16,22 @@ from hyperhive.gateway.pause import Pause
 LIMIT = b'{"type":"error","error":{"type":"rate_limit_error","message":"no more today"}}'
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {"retry-after": "3600"},
-        {"retry-after": formatdate(time.time() + 3600, usegmt=True)},
-        {
-            "anthropic-ratelimit-unified-status": "rejected",
-            "anthropic-ratelimit-unified-reset": str(int(time.time()) + 3600),
-            "retry-after": "5",
-        },
-    ],
-)
-def test_a_limit_that_resets_later_is_asked_about_once(tmp_path: Path, headers: dict[str, str]) -> None:
+LATER = {
+    "seconds": lambda at: {"retry-after": "3600"},
+    "date": lambda at: {"retry-after": formatdate(at, usegmt=True)},
+    "unified": lambda at: {
+        "anthropic-ratelimit-unified-status": "rejected",
+        "anthropic-ratelimit-unified-reset": str(int(at)),
+        "retry-after": "5",
+    },
+}
+"""How the API says when a limit resets."""
+
+
+@pytest.mark.parametrize("how", LATER)
+def test_a_limit_that_resets_later_is_asked_about_once(tmp_path: Path, how: str) -> None:
+    headers = LATER[how](time.time() + 3600)
+
     async def play(seen: Seen, writer: asyncio.StreamWriter) -> None:
         await answer(writer, 429, LIMIT, {"content-type": "application/json", **headers})
 

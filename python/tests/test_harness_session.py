@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -61,3 +62,17 @@ def test_a_broken_file_means_a_fresh_session(tmp_path: Path, text: str) -> None:
 def test_forgetting_nothing_is_fine(tmp_path: Path) -> None:
     file(tmp_path).forget()
     assert file(tmp_path).current().fresh
+
+
+def test_a_full_disk_ends_the_session_and_not_the_harness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = file(tmp_path).current()
+    store(tmp_path, session)
+
+    def full(path: Path, text: str) -> None:
+        path.touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    assert not file(tmp_path).keep(session)
+    assert file(tmp_path).current().fresh
+    assert list((tmp_path / "private").iterdir()) == []

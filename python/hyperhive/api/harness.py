@@ -280,10 +280,11 @@ async def _end_turn(call: _Call, turn: int) -> Json:
             cpu_seconds=cpu,
             memory_peak=memory,
         )
+        if outcome == Outcome.OVER_BUDGET:
+            call.core.broker.give_back(connection, call.agent)
 
     await call.core.database.write(store)
-    if outcome == Outcome.OVER_BUDGET:
-        await call.core.broker.give_back(call.agent)
+    call.core.broker.wake(call.agent)
     call.core.activities.ended(call.agent)
     call.core.hub.publish("turn", {"agent": call.agent, "turn": turn, "outcome": outcome, "detail": detail})
     return {}

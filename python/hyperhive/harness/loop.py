@@ -7,6 +7,7 @@ import fcntl
 import os
 import random
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
@@ -86,10 +87,10 @@ class Harness:
             end_orphans(self._config.state)
             if self._is_proven():
                 self._link.report(lambda: self._link.beat("idle", self._link.reporter))
-            self._check_cage()
-            with contextlib.suppress(OSError):  # a full disk: the next start takes a little longer
-                self._proven.write_text(f"{self._config.generation}\n")
             try:
+                self._check_cage()
+                with contextlib.suppress(OSError):  # a full disk: the next start takes a little longer
+                    self._proven.write_text(f"{self._config.generation}\n")
                 self._work()
             except StopRequested:
                 pass
@@ -124,10 +125,12 @@ class Harness:
         try:
             with process.Popen(argv, stdin=process.DEVNULL, stdout=process.PIPE, stderr=process.PIPE) as child:
                 try:
-                    out, err = child.communicate(timeout=self._check_time)
+                    with self._interruptible():
+                        out, err = child.communicate(timeout=self._check_time)
                 except process.TimeoutExpired as error:
-                    child.kill()
                     raise Unavailable(f"`claude --version` gave no answer within {self._check_time:g} s") from error
+                finally:
+                    child.kill()
         except OSError as error:
             raise Unavailable(f"the cage does not start: {argv[0]}: {error.strerror}") from error
         if child.returncode != 0:
@@ -136,17 +139,26 @@ class Harness:
 
     def _idle(self, *, restarted: bool) -> list[dict[str, Any]] | None:
         """Say that we live and wait for mail; empty if none came in time, None if the core is away."""
-        self._waiting = True
         try:
-            self._link.beat("idle")
-            lease = self._config.settings.session.turnTimeout + LEASE_MARGIN
-            return self._link.client.recv(POLL, lease=lease, restarted=restarted)
+            with self._interruptible():
+                self._link.beat("idle")
+                lease = self._config.settings.session.turnTimeout + LEASE_MARGIN
+                return self._link.client.recv(POLL, lease=lease, restarted=restarted)
         except Unavailable as error:
             say(f"{error}; trying again")
             self._link.pause(1.0 + random.random())  # noqa: S311  (jitter, not a secret)
             return None
         except StopRequested:
             return None
+
+    @contextlib.contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """A wait that SIGTERM ends at once, by StopRequested; also one that came just before."""
+        self._waiting = True
+        try:
+            if self._link.stop_at is not None:
+                raise StopRequested
+            yield
         finally:
             self._waiting = False
 
@@ -277,9 +289,7 @@ class Harness:
         """Resume this session in the next turn; Claude Code says nothing when it could not store it, so look."""
         if self._session.keep(session) or verdict.outcome is not Outcome.COMPLETED:
             return verdict
-        return replace(
-            verdict, detail="Claude Code did not store the session; the next turn will not remember this one"
-        )
+        return replace(verdict, detail="the session could not be stored; the next turn will not remember this one")
 
     def _end(self, turn: int, verdict: Verdict, events: Events) -> None:
         used = events.resources

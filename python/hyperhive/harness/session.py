@@ -34,14 +34,19 @@ class SessionFile:
             return Session(str(uuid.uuid4()), fresh=True)
 
     def keep(self, session: Session) -> bool:
-        """Resume this one from now on, if its transcript is there; else start afresh. Atomic."""
-        if not self._stored(session):
+        """Resume this one from now on, if its transcript is there and it can be noted; else start afresh. Atomic."""
+        new = self._path.with_suffix(".new")
+        try:
+            if not self._stored(session):
+                self.forget()
+                return False
+            if session.fresh:
+                new.write_text(session.id + "\n")
+                new.replace(self._path)
+        except OSError:  # a full disk
+            new.unlink(missing_ok=True)
             self.forget()
             return False
-        if session.fresh:
-            new = self._path.with_suffix(".new")
-            new.write_text(session.id + "\n")
-            new.replace(self._path)
         return True
 
     def forget(self) -> None:
