@@ -51,7 +51,7 @@ class Broker:
         self._hub = hub
         self._limits = limits or BrokerLimits()
         self.on_delivered: Callable[[int], None] = lambda _: None  # told how many messages were acknowledged
-        self.held_until: Callable[[str], float | None] = lambda _: None  # until when (Unix seconds) its mail is kept
+        self._holds: list[Callable[[str], float | None]] = []
         self._listeners: dict[str, set[asyncio.Event]] = {}
         self._guard = LoopGuard(  # only touched by works of the database, in its thread
             max_hops=self._limits.max_hops, edge=self._limits.edge, agent=self._limits.agent
@@ -99,6 +99,12 @@ class Broker:
                 self._hub.publish("message", message.view())
             if message.dead_at is None:
                 self.wake(message.recipient)
+            else:
+                self.announce_parked()
+
+    def announce_parked(self) -> None:
+        """Tell the hub that there are more dead letters, or fewer."""
+        self._hub.publish("hive", {"event": "dead_letters"})
 
     def _check_body(self, body: str) -> None:
         try:
@@ -184,8 +190,8 @@ class Broker:
             while True:
                 arrival.clear()
                 due = await self._database.read(lambda c: messages.due(c, recipient))
-                if due is not None and (held := self.held_until(recipient)) is not None:
-                    due = max(due, held)
+                if due is not None:
+                    due = max(due, *(hold(recipient) or 0.0 for hold in self._holds), 0.0)
                 if due is not None and due <= time.time():
                     if found := await self._lease(recipient, max_messages, lease):
                         return found
@@ -211,6 +217,8 @@ class Broker:
                 await self.release(recipient, found)
             raise
         self.announce(events)
+        if events:
+            self.announce_parked()
         return found
 
     @contextlib.contextmanager
@@ -224,6 +232,18 @@ class Broker:
             listeners.discard(arrival)
             if not listeners and self._listeners.get(recipient) is listeners:
                 del self._listeners[recipient]
+
+    def hold(self, until: Callable[[str], float | None]) -> None:
+        """Ask this before mail is handed out: until when (Unix seconds) it is held back from that recipient, or None.
+
+        Wake those who wait when the answer becomes another one.
+        """
+        self._holds.append(until)
+
+    def wake_all(self) -> None:
+        """Let everybody who waits for mail look again."""
+        for recipient in tuple(self._listeners):
+            self.wake(recipient)
 
     def wake(self, recipient: str) -> None:
         """Let those who wait for the recipient's mail look again."""

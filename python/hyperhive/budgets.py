@@ -56,7 +56,7 @@ class Budgets:
         self._ceilings = ceilings
         self._prices: Prices = prices
         self._over: dict[str, Over] = {}
-        broker.held_until = self._held_until
+        broker.hold(self._held_until)
 
     async def load(self) -> None:
         """Find those who are over their budget at the start; only what was not told before is told."""

@@ -74,6 +74,8 @@ class Core:
         self.operators = Operators.named(config.operators)
         self._servers = Servers()
         self.pause = Pause(lambda text: self.broker.tell("operator", text))
+        self.pause.on_change = self._pause_changed
+        self.broker.hold(self.pause.held_until)
         api = ModelApi(config.model_url, key=self._model_key)
         self._models = create_model_app(api, self.budgets.count, self.pause, self.budgets.check)
         evaluator = default_evaluator()
@@ -250,6 +252,10 @@ class Core:
             "dead_letters": len(await self.dead_letters.every()),
             "paused": self.pause.view(),
         }
+
+    def _pause_changed(self) -> None:
+        self.broker.wake_all()
+        self.hub.publish("hive", {"event": "pause"})
 
     async def _crashed(self, crash: Crash) -> None:
         await _logged(self.hive.crashed(crash))  # a full disk must not keep the backend from its work

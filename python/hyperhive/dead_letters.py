@@ -42,6 +42,7 @@ class DeadLetters:
 
         waiting = await self._database.write(work)
         self._broker.announce([waiting])
+        self._broker.announce_parked()
         return waiting
 
     async def drop(self, message: int, actor: str) -> None:
@@ -53,6 +54,7 @@ class DeadLetters:
             audit.append(connection, actor, "message.dropped", f"message/{message}", **_ends(letter))
 
         await self._database.write(work)
+        self._broker.announce_parked()
 
 
 def _ends(letter: Message) -> dict[str, str]:

@@ -27,9 +27,8 @@ REMEMBERED = 600.0
 
 @dataclass(frozen=True)
 class Event:
-    """One thing that happened. `kind` is message, read, turn, turn_event, turn_text, proposal, proposal_log or agent.
-
-    `number` is its place; 0: it has none.
+    """One thing that happened. `kind` is message, read, turn, turn_event, turn_text, proposal, proposal_log, agent or
+    hive (what its status says). `number` is its place; 0: it has none.
     """
 
     kind: str

@@ -2,9 +2,10 @@
 
 Prints a line of JSON with a login link once it is ready, then answers each line of JSON on its standard input with one:
 {"do": "link"} gives another link, {"do": "send", "to", "steps"} has an agent do these steps of hyperhive.rehearsal,
-{"do": "mail", "sender", "body"} writes to the operator, {"do": "propose", "agent", "nix", "reason"} commits and waits
-for the check, {"do": "settled", "id"} waits for a proposal's end, {"do": "restart"} stops the core and starts it again,
-{"do": "fill", "agents", "proposals"} adds rows to look at. It ends with its standard input.
+{"do": "mail", "sender", "body"} writes to the operator, {"do": "pause"} tells the hive of a usage limit, {"do": "park",
+"body"} has a message given up, {"do": "propose", "agent", "nix", "reason"} commits and waits for the check, {"do":
+"settled", "id"} waits for a proposal's end, {"do": "restart"} stops the core and starts it again, {"do": "fill",
+"agents", "proposals"} adds rows to look at. It ends with its standard input.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import shutil
 import sqlite3
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,17 @@ class Rig:
 
     async def mail(self, given: dict[str, Any]) -> dict[str, Any]:
         return {"id": await self.core.broker.send(given["sender"], "operator", given["body"])}
+
+    async def pause(self, given: dict[str, Any]) -> dict[str, Any]:
+        await self.core.pause.begin(time.time() + 3600, "the model API's")
+        return {}
+
+    async def park(self, given: dict[str, Any]) -> dict[str, Any]:
+        id_ = await self.core.broker.send("operator", "worker", given["body"])
+        await self.core.database.write(
+            lambda c: c.execute("UPDATE messages SET attempts = 5, lease_until = 1 WHERE id = ?", (id_,))
+        )
+        return {"id": id_}
 
     async def propose(self, given: dict[str, Any]) -> dict[str, Any]:
         commit = self.web.hive.commit(given["agent"], given["nix"])

@@ -278,3 +278,34 @@ def test_two_messages_at_once_end_two_waits_that_take_one_each(tmp_path: Path) -
             assert sorted(message.body for each in found for message in each) == ["one", "two"]
 
     within(test())
+
+
+def test_mail_that_is_held_back_reaches_nobody_who_waits_until_it_is_not(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with mail(tmp_path) as hive:
+            until: dict[str, float] = {}
+            hive.broker.hold(until.get)
+            hive.broker.hold(lambda _: None)
+            waits = asyncio.create_task(hive.broker.recv("bob", wait=LONG))
+            await hive.database.read(lambda c: None)  # it has looked
+            until["bob"] = time.time() + LONG
+            sent = await hive.broker.send("alice", "bob", "later")
+            assert await hive.broker.recv("bob", wait=0.05) == []
+            assert not waits.done()
+            until.clear()
+            hive.broker.wake_all()
+            assert ids(await waits) == [sent]
+
+    within(test())
+
+
+def test_mail_that_is_held_back_comes_by_itself_when_its_time_has_come(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with mail(tmp_path) as hive:
+            until = time.time() + 0.2
+            hive.broker.hold(lambda _: until)
+            sent = await hive.broker.send("alice", "bob", "later")
+            assert ids(await hive.broker.recv("bob", wait=LONG)) == [sent]
+            assert time.time() >= until
+
+    within(test())

@@ -46,8 +46,12 @@ def test_a_limit_that_resets_later_is_asked_about_once(tmp_path: Path, how: str)
             assert [each["event"] for each in hive.told] == ["hive_paused"]
             view = hive.pause.view()
             assert view is not None and 3000 < view["until"] - time.time() <= 3600
+            changes: list[float | None] = []
+            hive.pause.on_change = lambda: changes.append(hive.pause.held_until("worker"))
             hive.pause.end()
+            assert changes == [None]
             await hive.post()
+            assert changes[1] is not None and 3000 < changes[1] - time.time() <= 3600
             assert len(hive.upstream.seen) == 2, "what the operator ended is asked about again"
 
     asyncio.run(check())

@@ -98,6 +98,24 @@ test("what an agent writes shows as text, marked where it would mislead, and run
   expect(sins).toEqual([]);
 });
 
+test("a pause of the hive and what was given up are seen at once, and the operator ends both", async () => {
+  const { page, sins } = await hive.operator("#/");
+  await hive.hive.ask("pause");
+  await page.getByText("The hive is paused until").waitFor();
+  await hive.hive.ask("park", { body: "too often <i>delivered</i>" });
+  await shot(page, "paused");
+  await page.getByRole("button", { name: "Try now" }).click();
+  await page.getByText("The hive is paused until").waitFor({ state: "detached" });
+  await page.getByText("1 message was given up").click();
+  const letter = page.locator("article", { hasText: "too often <i>delivered</i>" });
+  await letter.waitFor();
+  await shot(page, "dead-letters");
+  await letter.getByRole("button", { name: "Drop…" }).click();
+  await page.getByRole("button", { name: "Drop it" }).click();
+  await page.getByText("No message was given up.").waitFor();
+  expect(sins).toEqual([]);
+});
+
 test("the page comes back when the core does, and has missed nothing", async () => {
   const { page } = await hive.operator("#/inbox");
   await page.locator(".connection.live").waitFor();

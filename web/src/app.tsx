@@ -6,6 +6,7 @@ import { useEvents, useHive, useStatus } from "./hooks";
 import { live } from "./live";
 import { AgentPage } from "./pages/agent";
 import { AuditPage } from "./pages/audit";
+import { DeadLettersPage } from "./pages/dead-letters";
 import { InboxPage } from "./pages/inbox";
 import { Login } from "./pages/login";
 import { MailPage } from "./pages/mail";
@@ -105,6 +106,8 @@ function Page({ route }: { route: Route }) {
       return <InboxPage />;
     case "mail":
       return <MailPage key={route.id} chain={route.id} />;
+    case "dead-letters":
+      return <DeadLettersPage />;
     case "agent":
       return <AgentPage key={route.name} name={route.name!} tab={route.tab ?? "turns"} turn={route.id} />;
     case "audit":

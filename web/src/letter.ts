@@ -32,6 +32,8 @@ export function eventWords(body: string): string | null {
       return `${text("agent")} could not be created${because("reason")}`;
     case "over_budget":
       return `${text("agent")} is over its budget until ${text("until")}${because("reason")}. Its mail waits.`;
+    case "hive_paused":
+      return `The hive pauses until ${text("until")}${because("reason")}. All mail waits.`;
     case "question_expired":
       return `Question ${text("question")} got no answer in time${because("reason")}`;
     default:

@@ -2,7 +2,7 @@
 // comes, and whoever shows something loads it again.
 import type { LiveEvent } from "./types";
 
-export const KINDS = ["hello", "reset", "agent", "turn", "turn_event", "turn_text", "proposal", "proposal_log", "message", "read"];
+export const KINDS = ["hello", "reset", "agent", "turn", "turn_event", "turn_text", "proposal", "proposal_log", "message", "read", "hive"];
 const RETRY = 2000;
 const HIDDEN = 60_000;
 const PATIENCE = 1000;

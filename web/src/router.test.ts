@@ -7,6 +7,7 @@ test.each([
   ["#/proposals", { page: "proposals" }],
   ["#/proposals/7", { page: "proposals", id: 7 }],
   ["#/proposals/x", { page: "nowhere" }],
+  ["#/dead-letters", { page: "dead-letters" }],
   ["#/mail/3", { page: "mail", id: 3 }],
   ["#/agents/worker", { page: "agent", name: "worker", tab: "turns", id: undefined }],
   ["#/agents/worker/turns/5", { page: "agent", name: "worker", tab: "turns", id: 5 }],

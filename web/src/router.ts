@@ -2,7 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 
 export interface Route {
-  page: "overview" | "proposals" | "inbox" | "mail" | "agent" | "audit" | "nowhere";
+  page: "overview" | "proposals" | "inbox" | "mail" | "dead-letters" | "agent" | "audit" | "nowhere";
   name?: string;
   id?: number;
   tab?: string;
@@ -30,6 +30,7 @@ export function parse(hash: string): Route {
       return id(first) === undefined ? { page: "nowhere" } : { page, id: id(first) };
     case "inbox":
     case "audit":
+    case "dead-letters":
       return { page };
     case "agents":
       if (!first) return { page: "overview" };
@@ -46,6 +47,7 @@ export const to = {
   proposal: (id: number) => `#/proposals/${id}`,
   inbox: "#/inbox",
   mail: "#/mail",
+  deadLetters: "#/dead-letters",
   chain: (id: number) => `#/mail/${id}`,
   audit: "#/audit",
   agent: (name: string, tab?: string, id?: number) =>

@@ -54,6 +54,10 @@ test("a change of an agent makes agents and proposals be loaded", () => {
   expect(apply(HIVE, { kind: "agent", data: { name: "worker", event: "denied" } }).reload).toEqual([]);
 });
 
+test("a pause of the hive, or a message given up, makes its status be loaded", () => {
+  expect(apply(HIVE, { kind: "hive", data: { event: "pause" } }).reload).toEqual(["status"]);
+});
+
 test("mail to the operator is in the inbox once, newest first, and goes when it is read", () => {
   let { hive } = apply(HIVE, { kind: "message", data: data(message(1)) });
   ({ hive } = apply(hive, { kind: "message", data: data(message(2)) }));
@@ -75,7 +79,7 @@ test("what waits is proposals, mail and agents that failed", () => {
 });
 
 function loaders() {
-  const asked = { agents: 0, waiting: 0, inbox: 0 };
+  const asked = { agents: 0, waiting: 0, inbox: 0, status: 0 };
   let agents = [agent("worker")];
   return {
     asked,
@@ -84,6 +88,7 @@ function loaders() {
       agents: async () => (asked.agents++, { agents }),
       waiting: async () => (asked.waiting++, { waiting: [] }),
       inbox: async () => (asked.inbox++, { inbox: [] }),
+      status: async () => (asked.status++, { status: { paused: null, dead_letters: 0 } }),
     },
   };
 }
@@ -137,6 +142,6 @@ test("a reset loads everything", async () => {
   const model = new Model(from.load);
   model.take([{ kind: "reset", data: {} }]);
   await vi.advanceTimersByTimeAsync(1000);
-  expect(from.asked).toEqual({ agents: 1, waiting: 1, inbox: 1 });
+  expect(from.asked).toEqual({ agents: 1, waiting: 1, inbox: 1, status: 1 });
   vi.useRealTimers();
 });

@@ -1,6 +1,6 @@
 // What the page knows of the hive: a snapshot, and the events since. One way: core -> here -> views.
 import { get } from "./api";
-import type { Agent, Brief, LiveEvent, Message } from "./types";
+import type { Agent, Brief, HiveStatus, LiveEvent, Message } from "./types";
 
 export interface Hive {
   loaded: boolean;
@@ -9,18 +9,21 @@ export interface Hive {
   agents: Agent[];
   waiting: Brief[];
   inbox: Message[];
+  status: HiveStatus;
 }
 
-export const EMPTY: Hive = { loaded: false, problem: null, agents: [], waiting: [], inbox: [] };
+export const EMPTY: Hive = { loaded: false, problem: null, agents: [], waiting: [], inbox: [], status: { paused: null, dead_letters: 0 } };
 
 /** The parts of a snapshot that an event makes out of date. */
-export type Part = "agents" | "waiting" | "inbox";
+export type Part = "agents" | "waiting" | "inbox" | "status";
 
 /** Apply one event: the hive after it, and what has to be loaded again since the event does not say it all. */
 export function apply(hive: Hive, { kind, data }: LiveEvent): { hive: Hive; reload: Part[] } {
   switch (kind) {
     case "reset":
-      return { hive, reload: ["agents", "waiting", "inbox"] };
+      return { hive, reload: PARTS };
+    case "hive":
+      return { hive, reload: ["status"] };
     case "agent":
       return agentEvent(hive, data);
     case "turn":
@@ -93,9 +96,10 @@ const LOADERS: Record<Part, () => Promise<Partial<Hive>>> = {
     waiting: (await get<{ proposals: Brief[] }>("/v1/proposals?state=checked&brief=1&limit=1000")).proposals,
   }),
   inbox: async () => ({ inbox: (await get<{ messages: Message[] }>("/v1/inbox?limit=1000")).messages }),
+  status: async () => ({ status: await get<HiveStatus>("/v1/status") }),
 };
 
-const PARTS: Part[] = ["agents", "waiting", "inbox"];
+const PARTS = Object.keys(LOADERS) as Part[];
 const SETTLE = 120;
 const RETRY = 2000;
 

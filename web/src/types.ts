@@ -52,6 +52,12 @@ export interface Agent {
   over_budget: { until: number; reason: string } | null;
 }
 
+/** Of the whole hive: whether a usage limit holds it up, how many messages were given up. */
+export interface HiveStatus {
+  paused: { until: number; reason: string } | null;
+  dead_letters: number;
+}
+
 export interface Generation {
   number: number;
   commit: string;

@@ -36,6 +36,8 @@ test("the hive's events are sentences, and what is none stays as it is", () => {
   const result = { event: "apply_result", proposal: 3, agent: "worker", state: "denied", decided_by: "operator:ann", reason: "no" };
   expect(eventWords(JSON.stringify(result))).toBe("Proposal 3 for worker is denied (decided by operator:ann): no");
   expect(eventWords(JSON.stringify({ event: "question_expired", question: 5, reason: "late" }))).toBe("Question 5 got no answer in time: late");
+  const paused = { event: "hive_paused", until: "2026-11-25T08:00:00Z", reason: "the model API's" };
+  expect(eventWords(JSON.stringify(paused))).toBe("The hive pauses until 2026-11-25T08:00:00Z: the model API's. All mail waits.");
   const over = { event: "over_budget", agent: "worker", until: "2026-11-25T00:00:00Z", reason: "it used $3.00 of $2.50 today" };
   expect(eventWords(JSON.stringify(over))).toBe(
     "worker is over its budget until 2026-11-25T00:00:00Z: it used $3.00 of $2.50 today. Its mail waits.",

@@ -146,17 +146,8 @@ async def _recv(call: _Call) -> Json:
     lease = number(body, "lease", 2100, minimum=1, maximum=86400)
     if body.get("restarted") is True:
         await broker.end_leases(call.agent)
-    if left := call.core.pause.left():
-        found = await _unless_gone(call, _nothing(min(wait, left)))
-    else:
-        found = await _unless_gone(call, broker.recv(call.agent, max_messages=most, wait=wait, lease=lease))
+    found = await _unless_gone(call, broker.recv(call.agent, max_messages=most, wait=wait, lease=lease))
     return {"messages": [message.view() for message in found]}
-
-
-async def _nothing(wait: float) -> list[Message]:
-    """While the hive is paused, mail waits where it is."""
-    await asyncio.sleep(wait)
-    return []
 
 
 async def _unless_gone(call: _Call, work: Coroutine[Any, Any, list[Message]]) -> list[Message]:

@@ -25,12 +25,17 @@ class Pause:
 
     def __init__(self, tell: Callable[[str], Awaitable[object]]) -> None:
         self._tell = tell
+        self.on_change: Callable[[], None] = lambda: None  # it began, was prolonged, or was ended
         self._until = 0.0  # monotonic
         self._reason = ""
 
     def left(self) -> float:
         """Seconds until the hive may go on; 0: it may."""
         return max(0.0, self._until - time.monotonic())
+
+    def held_until(self, _recipient: str) -> float | None:
+        """Until when nobody is given mail (broker.hold)."""
+        return time.time() + left if (left := self.left()) else None
 
     def view(self) -> dict[str, Any] | None:
         """The JSON object that the operator sees; None if there is no pause."""
@@ -40,12 +45,14 @@ class Pause:
     def end(self) -> None:
         """Go on now."""
         self._until = 0.0
+        self.on_change()
 
     async def begin(self, until: float, reason: str) -> None:
         """Let nobody ask until then; the operator is told once of each pause."""
         known = self.left() > 0
         self._until = time.monotonic() + min(max(1.0, until - time.time()), LONGEST)
         self._reason = reason
+        self.on_change()
         if known:
             return
         at = shown(until)

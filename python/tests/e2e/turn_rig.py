@@ -87,6 +87,8 @@ class Rig:
         self.heartbeats = Heartbeats()
         self.controls = Controls(database)
         self.pause = Pause(lambda text: self.broker.tell("operator", text))
+        self.pause.on_change = self.broker.wake_all
+        self.broker.hold(self.pause.held_until)
         self.servers = Servers()
         self.crashes: list[Crash] = []
         self.decisions: list[tuple[str, Decision]] = []

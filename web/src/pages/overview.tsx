@@ -1,8 +1,8 @@
 // What waits for the operator, then every agent at a glance.
 import { useState } from "preact/hooks";
 import { del, post, url } from "../api";
-import { cost, duration, plural } from "../format";
-import { useAction, useHive } from "../hooks";
+import { cost, duration, full, plural } from "../format";
+import { useAction, useHive, useNow } from "../hooks";
 import { Line, plain } from "../hostile";
 import { memo } from "../memo";
 import { Power, usePower } from "../power";
@@ -28,6 +28,7 @@ export function Overview() {
   useListKeys(".agents li");
   return (
     <>
+      <Paused hive={hive} />
       <Waiting hive={hive} />
       <Section
         title={`Agents (${hive.agents.length})`}
@@ -54,6 +55,33 @@ export function Overview() {
         </ul>
       </Section>
     </>
+  );
+}
+
+/** A usage limit: nobody asks the model until then, unless the operator wants to try. */
+function Paused({ hive }: { hive: Hive }) {
+  const now = useNow();
+  const resume = useAction(async () => {
+    await post("/v1/resume");
+    model.refresh("status");
+  });
+  const pause = hive.status.paused;
+  if (pause === null || pause.until <= now) return null;
+  return (
+    <section class="waiting" aria-label="The hive is paused">
+      <div class="todo failed" role="status">
+        <strong>
+          The hive is paused until {full(pause.until)}{" "}
+          <button type="button" disabled={resume.busy} onClick={() => void resume.run()}>
+            Try now
+          </button>
+        </strong>
+        <span>
+          Usage limit: <Line text={pause.reason} longest={160} />. Mail waits, and no turn begins.
+        </span>
+        <Failure error={resume.error} />
+      </div>
+    </section>
   );
 }
 
@@ -97,6 +125,11 @@ function Waiting({ hive }: { hive: Hive }) {
           <span>it crashed too often and was given up; its log says more</span>
         </a>
       ))}
+      {hive.status.dead_letters > 0 && (
+        <a class="todo aside" href={to.deadLetters}>
+          {plural(hive.status.dead_letters, "message was", "messages were")} given up: deliver again, or drop
+        </a>
+      )}
       {stale > 0 && (
         <a class="todo aside" href={to.proposals}>
           {plural(stale, "proposal is", "proposals are")} out of date and cannot be approved as {stale === 1 ? "it is" : "they are"}
