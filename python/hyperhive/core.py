@@ -89,6 +89,7 @@ class Core:
             heartbeats=self.heartbeats,
             health=config.health,
             defaults={agent.name: agent.defaults for agent in config.agents},
+            ceilings=config.policy,
         )
         self.hive = Hive(
             database=database,
@@ -106,7 +107,6 @@ class Core:
             broker=self.broker,
             hub=self.hub,
             generations=generations,
-            policy=config.policy,
             auto_approve=config.auto_approve,
             spawn=self.spawn,
             lock=self.hive.lock,

@@ -22,6 +22,7 @@ from hyperhive.flakes.evaluate import Evaluator
 from hyperhive.flakes.repository import AppliedRepository
 from hyperhive.heartbeats import Heartbeats, NoHeartbeat
 from hyperhive.orphans import end_orphans
+from hyperhive.policy.ceilings import Ceilings, violations
 from hyperhive.settings import Role, Settings, validate
 from hyperhive.sources import Sources
 from hyperhive.store import agents, audit
@@ -50,6 +51,7 @@ class Generations:
         heartbeats: Heartbeats,
         health: float,
         defaults: dict[str, dict[str, object]],
+        ceilings: Ceilings,
     ) -> None:
         self._state_dir = state_dir
         self._scratch = state_dir / "scratch"
@@ -60,6 +62,7 @@ class Generations:
         self._heartbeats = heartbeats
         self._health = health
         self._defaults = defaults
+        self._ceilings = ceilings
 
     def recover(self) -> None:
         """Clear away what a killed core was evaluating: its sandboxes and its files. Raises Unavailable."""
@@ -84,7 +87,7 @@ class Generations:
         return HiveFile(row.name, row.role, self._defaults.get(agent, {}), row.overrides)
 
     async def evaluate(self, agent: str, commit: str) -> Settings:
-        """Evaluate that commit as the agent's flake would be. Raises Rejected with the reason."""
+        """Evaluate that commit as the agent's flake would be. Raises Rejected with the reason, also over a ceiling."""
         settings, _ = await self._evaluate(await self.hive_file(agent), commit)
         return settings
 
@@ -95,7 +98,13 @@ class Generations:
         settings = validate(evaluated.settings)
         if (settings.name, settings.role) != (hive.name, hive.role):
             raise Rejected(f"the flake evaluates to {settings.role} {settings.name!r}, not {hive.role} {hive.name!r}")
+        self.allow(settings)
         return settings, evaluated.sources
+
+    def allow(self, settings: Settings) -> None:
+        """Raises Rejected for what is over a ceiling of this host at this moment, whoever asked for it."""
+        if broken := violations(settings, self._ceilings):
+            raise Rejected("; ".join(broken))
 
     @asynccontextmanager
     async def _checked_out(self, hive: HiveFile, commit: str) -> AsyncIterator[Path]:

@@ -204,7 +204,10 @@ class Hive:
         )
 
     async def roll_back(self, name: str, number: int | None, actor: str) -> None:
-        """Run an earlier generation again (None: the newest healthy one before the present)."""
+        """Run an earlier generation again (None: the newest healthy one before the present).
+
+        Raises Rejected if it is over a ceiling by now.
+        """
         async with self.lock(name):
             current = await self._generations.current(name)
             earlier = await self._database.read(lambda c: rows.of_agent(c, name))
@@ -214,6 +217,7 @@ class Hive:
                 raise NotFound(f"{name} has no {wanted} to roll back to; `hyperhive agent show {name}` lists them")
             if fits[0].number == current.number:
                 raise Conflict(f"{name} runs generation {current.number} already")
+            self._generations.allow(fits[0].settings)
             overrides = await self._generations.overrides_of(fits[0])
             moved = {"generation": fits[0].number, "before": current.number}
 

@@ -16,11 +16,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from hyperhive.broker import OPERATOR, Broker
-from hyperhive.errors import BadInput, Conflict, HyperhiveError, Rejected, Unavailable
+from hyperhive.errors import BadInput, Conflict, HyperhiveError, Unavailable
 from hyperhive.flakes.repository import short
 from hyperhive.generations import Generations
 from hyperhive.hub import Hub
-from hyperhive.policy.ceilings import Ceilings, violations
 from hyperhive.policy.delta import delta, from_json, is_pure_narrowing
 from hyperhive.policy.lint import lint
 from hyperhive.proposal_log import ProposalLogs
@@ -64,7 +63,6 @@ class Proposals:
         broker: Broker,
         hub: Hub,
         generations: Generations,
-        policy: Ceilings,
         auto_approve: bool,
         spawn: Spawn,
         lock: Callable[[str], asyncio.Lock],
@@ -74,7 +72,6 @@ class Proposals:
         self._broker = broker
         self._hub = hub
         self._generations = generations
-        self._policy = policy
         self._auto_approve = auto_approve
         self._spawn = spawn
         self._lock = lock
@@ -197,8 +194,6 @@ class Proposals:
             repository.diff(before, commit),
             repository.guest_change(before, commit),
         )
-        if broken := violations(settings, self._policy):
-            raise Rejected("; ".join(broken))
         changes = [change.to_json() for change in delta(base.settings if base else None, settings, nixos_changed=guest)]
         return {
             "commit": commit,

@@ -6,11 +6,12 @@ import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from core_rig import LACKING, SKIP_REASON, Hive, ceilings, full_until, git, hive, nix
 
-from hyperhive.errors import BadInput, Conflict, NotFound
+from hyperhive.errors import BadInput, Conflict, NotFound, Rejected
 from hyperhive.settings import Role
 from hyperhive.store.proposals import State
 
@@ -105,6 +106,42 @@ def test_what_is_over_the_hosts_ceiling_is_rejected_with_option_and_value(tmp_pa
         assert "services.hyperhive.policy.models" in row.error and "opus" in row.error
 
     play(tmp_path, scene, policy=ceilings(models=("haiku", "sonnet")))
+
+
+def test_a_ceiling_that_was_lowered_since_the_check_holds_for_what_is_approved(tmp_path: Path) -> None:
+    async def scene(made: Hive) -> None:
+        row = await made.propose("worker", nix('model = "opus";'))
+        lower(made, models=("haiku",))
+        await made.core.proposals.approve(row.id, row.fingerprint or "", "operator:test")
+        ended = await made.settled(row.id, State.APPROVED, State.BUILDING, State.ACTIVATING)
+        assert ended.state is State.FAILED
+        assert ended.error is not None and "services.hyperhive.policy.models does not allow 'opus'" in ended.error
+        assert (await made.view("worker"))["generation"] == 1
+
+    play(tmp_path, scene)
+
+
+def test_no_operator_gives_more_than_the_ceiling_by_an_override_a_new_agent_or_a_rollback(tmp_path: Path) -> None:
+    async def scene(made: Hive) -> None:
+        hive = made.core.hive
+        await hive.set_model("worker", "opus", "operator:test")
+        await hive.set_model("worker", None, "operator:test")
+        lower(made, models=("haiku",))
+        with pytest.raises(Rejected, match="does not allow 'opus'"):
+            await hive.set_model("worker", "opus", "operator:test")
+        with pytest.raises(Rejected, match="does not allow 'opus'"):
+            await hive.roll_back("worker", 2, "operator:test")
+        with pytest.raises(Rejected, match="does not allow 'opus'"):
+            await made.create("other", nix=nix('model = "opus";'))
+        assert [agent["name"] for agent in await hive.views()] == ["worker"]
+        assert ((await made.view("worker"))["generation"], (await made.view("worker"))["model"]) == (3, "haiku")
+
+    play(tmp_path, scene)
+
+
+def lower(made: Hive, **bounds: Any) -> None:
+    """As a restart of the core with another configuration would."""
+    made.core.hive._generations._ceilings = ceilings(**bounds)
 
 
 @pytest.mark.parametrize(
