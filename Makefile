@@ -36,6 +36,7 @@ page-hash: setup
 	@nix --extra-experimental-features nix-command hash path python/hyperhive/web | tee modules/page.hash
 
 wheel: setup
+	@rm -rf build # setuptools keeps what an earlier page was made of
 	@pip wheel --quiet --no-deps --wheel-dir dist .
 
 setup:

@@ -6,8 +6,10 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import tomllib
+import zipfile
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -60,6 +62,23 @@ def test_nix_itself_builds_the_page_with_that_hash() -> None:
         assert built.returncode == 0, built.stderr[-2000:]
         assert (Path(built.stdout.strip()) / "index.html").is_file()
         subprocess.run(["chmod", "-R", "u+w", directory], check=True)
+
+
+@pytest.mark.skipif(not (PACKAGE / "web/index.html").exists(), reason="the page is not built; `make setup` builds it")
+def test_the_wheel_holds_the_page_and_nothing_of_an_earlier_one(tmp_path: Path) -> None:
+    for name in ("pyproject.toml", "README.md", "python/hyperhive"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        copy(ROOT / name, tmp_path / name)
+    argv = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", tmp_path / "dist", tmp_path]
+    subprocess.run(argv, check=True, capture_output=True, text=True)
+    (wheel,) = (tmp_path / "dist").iterdir()
+    with zipfile.ZipFile(wheel) as held:
+        names = {name.removeprefix("hyperhive/web/") for name in held.namelist() if name.startswith("hyperhive/web/")}
+        page = held.read("hyperhive/web/index.html").decode()
+    assert names == {str(path.relative_to(PACKAGE / "web")) for path in (PACKAGE / "web").rglob("*") if path.is_file()}
+    named = set(re.findall(r'(?:src|href)="/([^"]+)"', page))
+    assert len(named) >= 2 and named <= names, named
 
 
 def test_no_lock_file_names_a_registry() -> None:
