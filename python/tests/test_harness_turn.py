@@ -29,11 +29,13 @@ FRESH = Session("11111111-1111-4111-8111-111111111111", fresh=True)
 class Turn:
     """A finished turn and what its hooks saw. `stop` names a file in /state whose appearance asks for the end."""
 
-    def __init__(self, root: Path, script: str, *, prompt: str = "go", stop: str = "", **changes: Any) -> None:
+    def __init__(
+        self, root: Path, script: str, *, prompt: str = "go", stop: str = "", most: int | None = None, **changes: Any
+    ) -> None:
         self.batches: list[bytes] = []
         self.texts: list[str] = []
         self._stop = state_of(root) / stop if stop else None
-        made = config(root, script, **changes)
+        made = replace(config(root, script, **changes), memory_max=most)
         hooks = TurnHooks(
             lines=self.batches.append,
             text=self.texts.append,
@@ -213,3 +215,22 @@ def test_what_is_being_written_is_shown_in_pieces_and_kept_whole(tmp_path: Path)
     assert turn.verdict.outcome is Outcome.COMPLETED
     assert "It begins and ends".startswith("".join(turn.texts)) and turn.texts[0].startswith("It ")
     assert [line["type"] for line in turn.lines] == ["system", "assistant", "result"]
+
+
+HUNGRY = f"{prints(INIT)}python3 -c 'import time; held = bytearray(300_000_000); time.sleep(60)'\n{prints(DONE)}"
+"""Holds 300 MB in a child of the turn's."""
+
+
+def test_a_turn_over_its_memory_is_ended_with_all_its_processes_and_named_so(tmp_path: Path) -> None:
+    began = time.monotonic()
+    turn = Turn(tmp_path, HUNGRY, most=200_000_000)
+    assert turn.verdict.outcome is Outcome.OUT_OF_MEMORY
+    assert time.monotonic() - began < 15
+    used = turn.events.resources
+    assert used is not None and used.memory_peak is not None and used.memory_peak > 300_000_000
+    assert not alive("held = bytearray")
+
+
+def test_a_turn_under_its_memory_goes_on(tmp_path: Path) -> None:
+    turn = Turn(tmp_path, HUNGRY.replace("sleep(60)", "sleep(1.5)"), most=2_000_000_000)
+    assert turn.verdict.outcome is Outcome.COMPLETED

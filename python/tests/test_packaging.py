@@ -70,8 +70,8 @@ def test_the_wheel_holds_the_page_and_nothing_of_an_earlier_one(tmp_path: Path) 
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         (tmp_path / name).parent.mkdir(exist_ok=True)
         copy(ROOT / name, tmp_path / name)
-    argv = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", tmp_path / "dist", tmp_path]
-    subprocess.run(argv, check=True, capture_output=True, text=True)
+    argv = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", f"{tmp_path}/dist"]
+    subprocess.run([*argv, str(tmp_path)], check=True, capture_output=True, text=True)
     (wheel,) = (tmp_path / "dist").iterdir()
     with zipfile.ZipFile(wheel) as held:
         names = {name.removeprefix("hyperhive/web/") for name in held.namelist() if name.startswith("hyperhive/web/")}

@@ -160,7 +160,7 @@ class LocalBackend:
             "generation": applied.generation,
             "state": str(paths.state),
             "private": str(paths.state.with_name("harness")),
-            "cage": {"kind": "bwrap", "argv": self._cage(applied), "env": {}},
+            "cage": {"kind": "bwrap", "argv": self._cage(applied), "env": {}, "memoryMax": _memory_of_a_turn()},
             "claude": CLAUDE,
             "drain": self._drain,
         }
@@ -221,6 +221,11 @@ class LocalBackend:
         if running.stopping.is_set():  # stopped while it was being started
             running.child.send_signal(signal.SIGTERM)
         return await running.child.wait()
+
+
+def _memory_of_a_turn() -> int:
+    """Bytes that one turn may hold: as in a guest (modules/harness-base.nix), 80 % of all."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * 8 // 10
 
 
 def _environment() -> dict[str, str]:

@@ -16,7 +16,8 @@ class HarnessConfig:
     """`state` is what the agent sees as /state, `private` the harness's own directory, which it does not see; `cage`
     the argv prefix that a turn's command is run under, `terminal` that of an operator's shell, and `terminal_end` what
     ends every process of the latter; `claude` is the program's path inside; `drain` how long (seconds) a turn may go on
-    after SIGTERM; `cgroup` the directory that counts what a turn uses, where it has one.
+    after SIGTERM; `cgroup` the directory that counts what a turn uses, where it has one; `memory_max` how many bytes a
+    turn may hold where no cgroup bounds it.
     """
 
     socket: Path
@@ -30,6 +31,7 @@ class HarnessConfig:
     terminal: tuple[str, ...] = ()
     terminal_end: tuple[str, ...] = ()
     cgroup: Path | None = None
+    memory_max: int | None = None
 
     @classmethod
     def load(cls, path: Path) -> HarnessConfig:
@@ -49,6 +51,7 @@ class HarnessConfig:
                 terminal=tuple(value["cage"].get("terminal") or value["cage"]["argv"]),
                 terminal_end=tuple(value["cage"].get("terminalEnd", ())),
                 cgroup=Path(value["cage"]["cgroup"]) if "cgroup" in value["cage"] else None,
+                memory_max=int(value["cage"]["memoryMax"]) if "memoryMax" in value["cage"] else None,
             )
         except OSError as error:
             raise BadInput(f"{error.filename}: {error.strerror}; the backend writes it, give --config FILE") from error

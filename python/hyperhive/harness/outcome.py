@@ -97,6 +97,7 @@ class Verdict:
 
 _CONTEXT = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens")
 NO_HIVE = Verdict(Outcome.NO_MCP, "Claude Code could not reach the hive's tools")
+TOO_MUCH_MEMORY = Verdict(Outcome.OUT_OF_MEMORY, "the turn used more memory than it may, so all of it was ended")
 
 
 def judge(events: Events, stderr: str) -> Verdict:
@@ -105,7 +106,7 @@ def judge(events: Events, stderr: str) -> Verdict:
         return NO_HIVE
     if not events.results:
         if events.resources is not None and events.resources.oom_kills:
-            return Verdict(Outcome.OUT_OF_MEMORY, "the turn used more memory than it may, so all of it was ended")
+            return TOO_MUCH_MEMORY
         text = stderr.strip().splitlines()[-1:] or ["no result and no message"]
         lost = "No conversation found" in stderr or "already in use" in stderr
         return Verdict(Outcome.NO_SESSION if lost else Outcome.CRASHED, text[0][:500])

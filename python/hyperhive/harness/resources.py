@@ -1,7 +1,7 @@
 """What the processes of a turn use, looked at about once a second: CPU time, memory, whether the kernel killed one.
 
-In a guest they have a cgroup of their own, whose files say it (cgroup v2; a host without it measures nothing). In a
-bubblewrap they are the processes below it.
+In a guest they have a cgroup of their own, whose files say it (cgroup v2; a host without it measures nothing) and whose
+limit the kernel keeps. In a bubblewrap they are the processes below it, and the limit is looked after here.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 @dataclass
 class Meter:
-    """Of one turn: the processes below `root`, or all of `cgroup`."""
+    """Of one turn: the processes below `root`, or all of `cgroup`. `most`: how many bytes it may hold."""
 
     root: int
     cgroup: Path | None = None
+    most: int | None = None
     _cpu: float = 0.0
     _peak: int = 0
     _before: dict[str, int] = field(default_factory=dict)
@@ -36,6 +37,11 @@ class Meter:
             return
         cpu, memory = _below(self.root)
         self._cpu, self._peak = max(self._cpu, cpu), max(self._peak, memory)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it held more than it may when it was looked at."""
+        return self.most is not None and self._peak > self.most
 
     def total(self) -> Resources | None:
         """What they used; None if that could not be measured."""

@@ -17,7 +17,7 @@ from typing import IO, Any
 from hyperhive import process
 from hyperhive.harness.claude import MODEL_PORT, command, environment
 from hyperhive.harness.config import HarnessConfig
-from hyperhive.harness.outcome import NO_HIVE, Events, Outcome, Verdict, judge
+from hyperhive.harness.outcome import NO_HIVE, TOO_MUCH_MEMORY, Events, Outcome, Verdict, judge
 from hyperhive.harness.resources import Meter, descendants
 from hyperhive.harness.session import Session
 
@@ -129,7 +129,7 @@ def run_claude(
         finally:
             os.close(inside)
         try:
-            meter = Meter(child.pid, config.cgroup)
+            meter = Meter(child.pid, config.cgroup, config.memory_max)
             ended = _pump(child, pipes, deadline, lifeline, meter)
             pipes.events.resources = meter.total()
         finally:
@@ -211,9 +211,11 @@ def _pump(
             else:
                 next_tick = time.monotonic() + TICK
                 meter.look()
-                ended = _must_end(pipes.hooks, deadline)
+                ended = _must_end(pipes.hooks, deadline, meter)
             if ended is not None:
-                _interrupt(child)
+                if ended is not TOO_MUCH_MEMORY:  # that has no time for a farewell
+                    _interrupt(child)
+                child.kill()
                 lifeline.close()
     pipes.take_stdout(b"\n")
     return ended
@@ -231,7 +233,9 @@ def _read(
         pipes.stderr = (pipes.stderr + data)[-MAX_STDERR:]
 
 
-def _must_end(hooks: TurnHooks, deadline: float) -> Verdict | None:
+def _must_end(hooks: TurnHooks, deadline: float, meter: Meter) -> Verdict | None:
+    if meter.is_over:
+        return TOO_MUCH_MEMORY
     if hooks.tick():
         return Verdict(Outcome.INTERRUPTED, "the harness was told to stop")
     if time.monotonic() > deadline:
@@ -240,13 +244,12 @@ def _must_end(hooks: TurnHooks, deadline: float) -> Verdict | None:
 
 
 def _interrupt(child: process.Popen[bytes]) -> None:
-    """SIGINT to Claude Code, which ends its own children; after a moment the whole cage."""
+    """SIGINT to Claude Code, which ends its own children, and a moment for that."""
     for pid in claude_processes(child.pid):
         _signal(pid, signal.SIGINT)
     deadline = time.monotonic() + INTERRUPT_TIME
     while child.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
-    child.kill()
 
 
 def _signal(pid: int, number: int) -> None:
