@@ -188,6 +188,14 @@ class Client:
         """An agent's turns, newest first. Raises NotFound."""
         return self._list(f"/v1/agents/{_part(name)}/turns", "turns", limit=limit)
 
+    def notes(self, name: str) -> Json:
+        """An agent's notes, with size, age and version. Raises Conflict if it does not run."""
+        return self._get(f"/v1/agents/{_part(name)}/notes")
+
+    def write_notes(self, name: str, text: str, version: str) -> Json:
+        """Replace an agent's notes, if they are still of that version. Raises Conflict, TooLarge."""
+        return self._call("PUT", f"/v1/agents/{_part(name)}/notes", {"text": text, "version": version}, ANSWER)
+
     def set_model(self, name: str, model: str | None) -> Json:
         """Override an agent's model; None takes the override away."""
         return self._call("PUT", f"/v1/agents/{_part(name)}/model", {"model": model}, LIFECYCLE)

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from hyperhive.cli.common import AgentName, AgentNames, AsJson, Yes, ask, client, directory, group
+from hyperhive.cli.notes import notes
 from hyperhive.cli.output import ago, clean, fields, iso, line, print_json, table
 from hyperhive.errors import BadInput, Unavailable
 
@@ -237,6 +238,9 @@ def destroy(
             raise BadInput(f"that is not {name}'s name; nothing was done")
     core.destroy(name, purge=purge)
     print(f"{name}: destroyed{' with its files' if purge else '; its files stay'}")
+
+
+app.command()(notes)
 
 
 @app.command()
