@@ -150,7 +150,7 @@ async def _serve(root: Path) -> None:
     collect_garbage_rarely()
     free = Rate(10**9, 60)
     database, hub = await Database.open(root / "hive.db"), Hub()
-    pause = Pause(lambda _: asyncio.sleep(0))
+    pause = Pause(lambda *_: asyncio.sleep(0))
     broker = Broker(database, hub, BrokerLimits(edge=free, agent=free))
     mail = _Mail(broker, database, hub, Activities(hub), pause)
     harness = create_harness_app(mail)

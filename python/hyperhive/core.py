@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from hyperhive import __version__
+from hyperhive import __version__, usage_limit
 from hyperhive.activity import Activities
 from hyperhive.api.harness import create_harness_app
 from hyperhive.api.hook import hook_listener
@@ -35,7 +35,6 @@ from hyperhive.facade import ManagerFacade
 from hyperhive.flakes.build import default_builder
 from hyperhive.flakes.evaluate import Evaluator, default_evaluator
 from hyperhive.gateway.model import create_model_app
-from hyperhive.gateway.pause import Pause
 from hyperhive.gateway.upstream import ModelApi
 from hyperhive.generations import Generations
 from hyperhive.heartbeats import Heartbeats
@@ -73,9 +72,7 @@ class Core:
         self.activities = Activities(self.hub)
         self.operators = Operators.named(config.operators)
         self._servers = Servers()
-        self.pause = Pause(lambda text: self.broker.tell("operator", text))
-        self.pause.on_change = self._pause_changed
-        self.broker.hold(self.pause.held_until)
+        self.pause = usage_limit.pause_of(database, self.broker, self.hub)
         api = ModelApi(config.model_url, key=self._model_key)
         self._models = create_model_app(api, self.budgets.count, self.pause, self.budgets.check)
         evaluator = default_evaluator()
@@ -148,6 +145,7 @@ class Core:
         """Start the agents, go on with what was half-way, then let the operator in."""
         last, head = await self.database.read(audit.head)
         log.info("audit: %d entries, head %s", last, head or "none")  # what a later tampering must agree with
+        await usage_limit.recall(self.database, self.pause)
         await self.terminals.recover()
         await self.backend.open()
         await self.hive.load(self.config.agents)
@@ -252,10 +250,6 @@ class Core:
             "dead_letters": len(await self.dead_letters.every()),
             "paused": self.pause.view(),
         }
-
-    def _pause_changed(self) -> None:
-        self.broker.wake_all()
-        self.hub.publish("hive", {"event": "pause"})
 
     async def _crashed(self, crash: Crash) -> None:
         await _logged(self.hive.crashed(crash))  # a full disk must not keep the backend from its work

@@ -117,7 +117,8 @@ class Rig:
     client: httpx.AsyncClient
     socket: Path
     pause: Pause
-    told: list[dict[str, str]]
+    told: list[str]
+    changes: list[float | None]
     records: list[tuple[str, str, int, int]]
     recorded: asyncio.Event
 
@@ -178,18 +179,19 @@ async def rig(
         return over
 
     path = tmp_path / "model.sock"
-    told: list[dict[str, str]] = []
+    told: list[str] = []
 
-    async def tell(text: str) -> None:
-        told.append(json.loads(text))
+    async def tell(until: float, reason: str) -> None:
+        told.append(reason)
 
-    pause = Pause(tell)
+    changes: list[float | None] = []
+    pause = Pause(tell, lambda: changes.append(pause.held_until("worker")))
     gateway = create_model_app(ModelApi(upstream.url, key, bearer), record, pause, spent)
     transport = httpx.AsyncHTTPTransport(uds=str(path))
     async with (
         serve_gateway(gateway, path),
         httpx.AsyncClient(transport=transport, base_url="http://hive", timeout=20) as client,
     ):
-        yield Rig(upstream, client, path, pause, told, records, recorded)
+        yield Rig(upstream, client, path, pause, told, changes, records, recorded)
     server.close()
     await server.wait_closed()

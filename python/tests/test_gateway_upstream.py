@@ -174,4 +174,4 @@ def test_https_is_spoken_and_its_certificate_is_checked(tmp_path: Path, monkeypa
 @pytest.mark.parametrize("url", ["ftp://x", "127.0.0.1:80", "http://", "https://user:pw@x", "http://x?y", "http://x:y"])
 def test_a_url_that_cannot_be_one_is_an_error_at_the_start(url: str) -> None:
     with pytest.raises(BadInput, match="the model API's URL"):
-        create_model_app(ModelApi(url), nothing, Pause(lambda _: asyncio.sleep(0)))
+        create_model_app(ModelApi(url), nothing, Pause(lambda *_: asyncio.sleep(0)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import email.utils
-import json
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -23,9 +22,12 @@ _log = logging.getLogger(__name__)
 class Pause:
     """Whether the hive may ask the model. Times are epoch seconds; a step of the clock moves no pause."""
 
-    def __init__(self, tell: Callable[[str], Awaitable[object]]) -> None:
+    def __init__(
+        self, tell: Callable[[float, str], Awaitable[object]], changed: Callable[[], object] = lambda: None
+    ) -> None:
+        """`tell` is told once of each pause: until when, and why; `changed` that it began, was prolonged, or ended."""
         self._tell = tell
-        self.on_change: Callable[[], None] = lambda: None  # it began, was prolonged, or was ended
+        self._changed = changed
         self._until = 0.0  # monotonic
         self._reason = ""
 
@@ -45,20 +47,23 @@ class Pause:
     def end(self) -> None:
         """Go on now."""
         self._until = 0.0
-        self.on_change()
+        self._changed()
+
+    def restore(self, until: float, reason: str) -> None:
+        """Let nobody ask until then; nobody is told."""
+        self._until = time.monotonic() + min(max(1.0, until - time.time()), LONGEST)
+        self._reason = reason
+        self._changed()
 
     async def begin(self, until: float, reason: str) -> None:
         """Let nobody ask until then; the operator is told once of each pause."""
         known = self.left() > 0
-        self._until = time.monotonic() + min(max(1.0, until - time.time()), LONGEST)
-        self._reason = reason
-        self.on_change()
+        self.restore(until, reason)
         if known:
             return
-        at = shown(until)
-        _log.warning("the hive pauses until %s: %s", at, reason)
+        _log.warning("the hive pauses until %s: %s", shown(until), reason)
         try:
-            await self._tell(json.dumps({"event": "hive_paused", "until": at, "reason": reason}))
+            await self._tell(until, reason)
         except Exception:
             _log.exception("the operator could not be told of the pause")
 

@@ -156,6 +156,16 @@ def entries(
     return [_entry(row) for row in reversed(rows)]
 
 
+def newest(connection: sqlite3.Connection, subject: str, actions: tuple[str, ...]) -> Entry | None:
+    """The newest entry of these actions about that subject."""
+    row = connection.execute(
+        "SELECT id, at, actor, action, subject, detail FROM audit"
+        " WHERE subject = ? AND action IN (SELECT value FROM json_each(?)) ORDER BY id DESC LIMIT 1",
+        (subject, json.dumps(actions)),
+    ).fetchone()
+    return None if row is None else _entry(row)
+
+
 def _entry(row: tuple[Any, ...]) -> Entry:
     values = dict(zip(Entry.__dataclass_fields__, row, strict=True))
     return Entry(**{**values, "detail": json.loads(values["detail"])})

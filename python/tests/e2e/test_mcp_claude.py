@@ -119,7 +119,7 @@ async def turn(hive: Rig, agent: str, steps: list[Step]) -> Turn:
     model = home / "model.sock"
     async with rehearsal() as api, relay(model) as url:
         gateway = create_model_app(
-            ModelApi(api, key=lambda: "sk-of-the-operator"), record, Pause(lambda _: asyncio.sleep(0))
+            ModelApi(api, key=lambda: "sk-of-the-operator"), record, Pause(lambda *_: asyncio.sleep(0))
         )
         async with serve_gateway(gateway, model, agent):
             env = {

@@ -16,6 +16,7 @@ from typing import Any
 
 from settings_samples import sample
 
+from hyperhive import usage_limit
 from hyperhive.activity import Activities
 from hyperhive.api.harness import create_harness_app
 from hyperhive.api.hook import hook_listener
@@ -28,7 +29,6 @@ from hyperhive.containers import Applied, Crash
 from hyperhive.containers.local import LocalBackend
 from hyperhive.controls import Controls
 from hyperhive.gateway.model import create_model_app
-from hyperhive.gateway.pause import Pause
 from hyperhive.gateway.upstream import ModelApi
 from hyperhive.heartbeats import Heartbeats
 from hyperhive.hub import Hub
@@ -86,9 +86,7 @@ class Rig:
         self.budgets = Budgets(database, self.broker, self.hub, Ceilings(), {})
         self.heartbeats = Heartbeats()
         self.controls = Controls(database)
-        self.pause = Pause(lambda text: self.broker.tell("operator", text))
-        self.pause.on_change = self.broker.wake_all
-        self.broker.hold(self.pause.held_until)
+        self.pause = usage_limit.pause_of(database, self.broker, self.hub)
         self.servers = Servers()
         self.crashes: list[Crash] = []
         self.decisions: list[tuple[str, Decision]] = []

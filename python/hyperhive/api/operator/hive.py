@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hyperhive import usage_limit
 from hyperhive.api.operation import Call, Json, Operation, number, text
 from hyperhive.api.operator.core import OperatorCore
 from hyperhive.store import audit as rows
@@ -14,11 +15,7 @@ async def status(call: Call[OperatorCore]) -> Json:
 
 async def resume(call: Call[OperatorCore]) -> Json:
     """Go on before a usage limit resets; if it is still there, the hive pauses again."""
-    paused = call.core.pause.view() is not None
-    if paused:
-        await call.core.database.write(lambda c: rows.append(c, call.actor, "hive.resumed", "hive"))
-        call.core.pause.end()
-    return {"paused": paused}
+    return {"paused": await usage_limit.end(call.core.database, call.core.pause, call.actor)}
 
 
 async def audit(call: Call[OperatorCore]) -> Json:
