@@ -22,15 +22,19 @@ DELIVERIES = 4
 
 
 class Victim(StrEnum):
-    """What is killed: the core alone, the core with all it started, a harness, or a process of a running turn."""
+    """What is killed: the core alone, with all it started, or asked to end; a harness; a process of a running turn.
+
+    The latter two by SIGKILL, at times by SIGTERM.
+    """
 
     CORE = "core"
     HOST = "core and all below"
+    STOP = "core, by SIGTERM"
     HARNESS = "harness"
     CLAUDE = "claude"
 
 
-WEIGHTS = {Victim.CORE: 30, Victim.HOST: 15, Victim.HARNESS: 25, Victim.CLAUDE: 30}
+WEIGHTS = {Victim.CORE: 25, Victim.HOST: 15, Victim.STOP: 5, Victim.HARNESS: 25, Victim.CLAUDE: 30}
 
 
 class Striker:
@@ -67,7 +71,7 @@ class Striker:
             victim = Victim.HARNESS
         if victim is Victim.HARNESS and not self._kill_harness(agent):
             victim = Victim.CORE
-        if victim in (Victim.CORE, Victim.HOST):
+        if victim in (Victim.CORE, Victim.HOST, Victim.STOP):
             self._kill_core(victim, early=early)
         self.kills[victim] += 1
         return victim
@@ -97,13 +101,12 @@ class Striker:
         self.hive.wait(done, 90, "a message that was interrupted four times gets no turn")
 
     def _kill_claude(self, agent: str) -> bool:
-        """Any process of a turn that runs, its cage included; another agent's if this one is idle. At times SIGTERM."""
+        """Any process of a turn that runs, its cage included; another agent's if this one is idle."""
         for name in (agent, *AGENTS):
             harness = self.hive.harness(name)
             if harness is not None and claude_processes(harness):
                 below = descendants(harness)  # it may have ended meanwhile
-                number = self._chance.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM])
-                return bool(below) and send(self._chance.choice(below), number)
+                return bool(below) and send(self._chance.choice(below), self._signal())
         return False
 
     def _kill_harness(self, agent: str) -> bool:
@@ -111,14 +114,20 @@ class Striker:
         if len(recent) == RESTARTS and time.monotonic() - recent[0] < 61:
             return False
         pid = self.hive.harness(agent)
-        if pid is None or not send(pid, signal.SIGKILL):
+        if pid is None or not send(pid, self._signal()):
             return False
         recent.append(time.monotonic())
         return True
 
+    def _signal(self) -> int:
+        return self._chance.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM])
+
     def _kill_core(self, victim: Victim, *, early: bool) -> None:
         """`early`: the next kill may hit the core while it starts."""
-        self.hive.kill(everything=victim is Victim.HOST)
+        if victim is Victim.STOP:
+            self.hive.stop()
+        else:
+            self.hive.kill(everything=victim is Victim.HOST)
         self._harnesses.clear()  # the next core counts anew
         self.hive.start()
         if early:
