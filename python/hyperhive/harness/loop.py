@@ -14,7 +14,7 @@ from types import FrameType
 from typing import IO, Any
 
 from hyperhive import process
-from hyperhive.errors import BadInput, Conflict, HyperhiveError, Unavailable
+from hyperhive.errors import BadInput, Conflict, HyperhiveError, TooLarge, Unavailable
 from hyperhive.harness import notes
 from hyperhive.harness.compaction import compact
 from hyperhive.harness.config import HarnessConfig
@@ -303,7 +303,7 @@ class Harness:
         }
         try:
             self._link.insist(lambda: self._link.client.end_turn(turn, **how))
-        except BadInput as error:
+        except (BadInput, TooLarge) as error:
             say(f"the end of turn {turn} was not recorded: {error}")
 
 

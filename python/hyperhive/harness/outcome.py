@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeGuard
 
 
 class Outcome(StrEnum):
@@ -40,9 +40,16 @@ class Resources:
     oom_kills: int = 0
 
 
+MOST = 2**53
+"""No count of tokens, and no cost, is that large."""
+
+
 @dataclass
 class Events:
-    """What the judge keeps of a turn's stream. `context` is how many tokens the session held at the last answer."""
+    """What the judge keeps of a turn's stream. `context` is how many tokens the session held at the last answer.
+
+    A process of the agent's may write into that stream too, so every field may be anything.
+    """
 
     needs_hive: bool = True
     init: dict[str, Any] | None = None
@@ -62,29 +69,33 @@ class Events:
     def _measure(self, message: object) -> None:
         usage = message.get("usage") if isinstance(message, dict) else None
         if isinstance(usage, dict):
-            self.context = sum(count for name in _CONTEXT if isinstance(count := usage.get(name), int)) or self.context
+            counts = (usage.get(name) for name in _TOKENS)
+            self.context = sum(each for each in counts if _is_count(each)) or self.context
 
     @property
     def lacks_hive(self) -> bool:
         """Whether Claude Code began without the hive's tools: then this is no turn."""
-        servers = (self.init or {}).get("mcp_servers") or []
-        connected = any(each.get("name") == "hive" and each.get("status") == "connected" for each in servers)
+        servers = self.init.get("mcp_servers") if self.init else None
+        connected = any(_is_connected(each) for each in (servers if isinstance(servers, list) else ()))
         return self.needs_hive and self.init is not None and not connected
 
     @property
     def usage(self) -> dict[str, Any]:
         """Tokens of all results, by Claude Code's names."""
         total: dict[str, Any] = {}
-        for result in self.results:
-            for name, value in (result.get("usage") or {}).items():
-                if isinstance(value, int) and not isinstance(value, bool):
-                    total[name] = total.get(name, 0) + value
+        for usage in (result.get("usage") for result in self.results):
+            if isinstance(usage, dict):
+                for name in _TOKENS:
+                    if _is_count(value := usage.get(name)):
+                        total[name] = total.get(name, 0) + value
         return total
 
     @property
     def cost_usd(self) -> float | None:
         """The process's cost; the last result holds the sum."""
-        return self.results[-1].get("total_cost_usd") if self.results else None
+        cost = self.results[-1].get("total_cost_usd") if self.results else None
+        sound = isinstance(cost, int | float) and not isinstance(cost, bool) and 0 <= cost < MOST
+        return float(cost) if cost is not None and sound else None
 
 
 @dataclass(frozen=True)
@@ -95,7 +106,15 @@ class Verdict:
     detail: str = ""
 
 
-_CONTEXT = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens")
+def _is_connected(server: object) -> bool:
+    return isinstance(server, dict) and server.get("name") == "hive" and server.get("status") == "connected"
+
+
+def _is_count(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MOST
+
+
+_TOKENS = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens")
 NO_HIVE = Verdict(Outcome.NO_MCP, "Claude Code could not reach the hive's tools")
 TOO_MUCH_MEMORY = Verdict(Outcome.OUT_OF_MEMORY, "the turn used more memory than it may, so all of it was ended")
 
@@ -113,7 +132,16 @@ def judge(events: Events, stderr: str) -> Verdict:
     last = events.results[-1]
     if not last.get("is_error"):
         return Verdict(Outcome.COMPLETED)
-    return Verdict(_failure(last), str(last.get("result") or last.get("errors") or last.get("subtype"))[:500])
+    return Verdict(_failure(last), _said(last))
+
+
+def _said(result: dict[str, Any]) -> str:
+    """What a result says in words, in one line."""
+    errors = result.get("errors")
+    texts = [result.get("result"), *(errors if isinstance(errors, list) else ())]
+    subtype = last if isinstance(last := result.get("subtype"), str) else ""
+    text = " ".join(text for text in texts if isinstance(text, str)).strip() or subtype
+    return " ".join(text[:2000].split())[:500].encode(errors="replace").decode()
 
 
 _OVERFLOWS = ("prompt_too_long", "blocking_limit", "image_error")
@@ -123,8 +151,8 @@ _LIMITS = ("usage limit", "limit reached", "credit balance")
 
 def _failure(result: dict[str, Any]) -> Outcome:
     status = result.get("api_error_status")
-    reason = result.get("terminal_reason")
-    words = f"{result.get('result')} {result.get('errors')}".lower()
+    reason = str(result.get("terminal_reason"))
+    words = _said(result).lower()
     checks = {
         Outcome.NO_SESSION: "no conversation found" in words,
         Outcome.OVERFLOW: reason in _OVERFLOWS or status == 413 or any(each in words for each in _TOO_LONG),

@@ -64,7 +64,7 @@ class _Pipes:
         """Look at a line; whether it is to be kept. What is being written is shown, and comes whole later."""
         try:
             event = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             return True
         if not isinstance(event, dict):
             return True
