@@ -36,22 +36,31 @@ let
   # All cages are in one slice, so that they end together whatever became of their harness.
   slice = "hive-turns.slice";
 
-  # The operator's shell has a name of its own: systemd-run's end is not the unit's.
+  # A turn and the operator's shell have names of their own, by which they end: systemd-run's end is not the unit's. What
+  # turns use is counted in a slice within that one, which outlives each of them.
+  turn = "hive-turn.service";
+  turnSlice = "hive-turns-turn.slice";
   terminal = "hive-terminal.service";
+
+  stop = unit: [
+    "${pkgs.systemd}/bin/systemctl"
+    "stop"
+    unit
+  ];
 
   # The argv that a turn, or the operator's shell, runs under: a transient unit of the agent's user, whose cgroup is its
   # end and its accounting.
   cage = kind: [
     "${pkgs.systemd}/bin/systemd-run"
     "--quiet"
+    "--slice=${slice}"
   ]
-  ++ kind
+  ++ kind # may name another slice: the last one counts
   ++ [
     "--wait"
     "--collect"
     "--service-type=exec"
     "--expand-environment=no" # a prompt may hold ${…}
-    "--slice=${slice}"
     "--uid=agent"
     "--gid=agent"
     "--working-directory=/state/work"
@@ -160,16 +169,19 @@ in
         cage = {
           kind = "systemd";
           argv = cage [ "--pipe" ];
-          cgroup = "/sys/fs/cgroup/hive.slice/${slice}"; # where systemd puts a slice of that name
+          turn = cage [
+            "--pipe"
+            "--unit=${turn}"
+            "--slice=${turnSlice}"
+            "--property=KillSignal=SIGINT" # at that Claude Code ends its children; TimeoutStopSec later all are killed
+          ];
+          turnEnd = stop turn;
+          cgroup = "/sys/fs/cgroup/hive.slice/${slice}/${turnSlice}"; # where systemd puts a slice of that name
           terminal = cage [
             "--pty"
             "--unit=${terminal}"
           ];
-          terminalEnd = [
-            "${pkgs.systemd}/bin/systemctl"
-            "stop"
-            terminal
-          ];
+          terminalEnd = stop terminal;
         };
         claude = "${cfg.claudePackage}/bin/claude";
         drain = 60;

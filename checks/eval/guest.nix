@@ -8,7 +8,8 @@ let
     ;
   json = text: builtins.fromJSON (builtins.unsafeDiscardStringContext text);
   etc = config: name: json config.environment.etc.${name}.text;
-  cage = config: (etc config "hyperhive/harness.json").cage.argv;
+  cages = config: (etc config "hyperhive/harness.json").cage;
+  cage = config: (cages config).turn;
   manager = guest (settingsOf ''
     name = "boss"
     role = "manager"
@@ -141,6 +142,27 @@ in
   "the cage is a prefix: a command follows it" = {
     expr = lib.last (cage worker);
     expected = "--";
+  };
+
+  "a turn is a unit that can be ended by its name, and is counted in a slice of its own within the cages'" = {
+    expr = [
+      (builtins.elem "--unit=${lib.last (cages worker).turnEnd}" (cage worker))
+      (builtins.filter (lib.hasPrefix "--slice=") (cage worker))
+      (cages worker).cgroup
+    ];
+    expected = [
+      true
+      [
+        "--slice=hive-turns.slice"
+        "--slice=hive-turns-turn.slice"
+      ]
+      "/sys/fs/cgroup/hive.slice/hive-turns.slice/hive-turns-turn.slice"
+    ];
+  };
+
+  "what else the harness runs as the agent has no name: it may run beside a turn" = {
+    expr = builtins.filter (lib.hasPrefix "--unit=") (cages worker).argv;
+    expected = [ ];
   };
 
   "a manager's turn may write the config repositories" = {

@@ -1,5 +1,6 @@
 # The real Claude Code works in its container, and the whole loop closes: a wish, a denied command, a commit of the
 # manager, an approval, a container of the next generation, and the work done. Only the model is scripted.
+import base64
 import json
 import shlex
 
@@ -68,3 +69,20 @@ with subtest("the approved change lets it finish"):
 with subtest("the turns ran as the agent's own user in units of their own"):
     owner = int(host.succeed(f"stat -c %u {state}/report.txt.gz"))
     assert owner == 1879048192 + 65536 + 1000, owner
+
+with subtest("a turn over its time ends with every process of it, and its mail is a dead letter"):
+    slow = GRANTED.replace('"wc *"', '"wc *" "sleep *"').replace("packages", "session.turnTimeout = 10; packages")
+    manager(f"cd {config}; cat > agent.nix <<'EOF'\n{slow}\nEOF\ngit commit --quiet -am 'ten seconds'")
+    commit = manager(f"git -C {config} rev-parse HEAD").strip()
+    host.succeed(f"hyperhive apply request worker {commit} --reason 'ten seconds'")
+    (asked,) = wait_for("checked", 1)
+    host.succeed(f"hyperhive apply approve {asked['id']} --yes")
+    wait_for("applied", 3)
+    steps = json.dumps([{"tool": "Bash", "input": {"command": "sleep 77777"}}])
+    script = "REHEARSE:" + base64.b64encode(steps.encode()).decode()  # hyperhive.rehearsal.script
+    host.succeed(f"hyperhive send worker {shlex.quote(script)}")
+    host.wait_until_succeeds("pgrep -f 'sleep 77777'", timeout=60)
+    host.wait_until_succeeds("hyperhive debug dead-letters --json | jq -e 'length == 1'", timeout=60)
+    host.fail("pgrep -f 'sleep 77777'")
+    outcomes = [each["outcome"] for each in json.loads(host.succeed("hyperhive agent turns worker --json"))]
+    assert outcomes.count("turn_timeout") == 1, outcomes

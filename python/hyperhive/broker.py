@@ -128,6 +128,7 @@ class Broker:
         if draft.sender not in (OPERATOR, SYSTEM):
             trip = self._guard.judge(draft.sender, draft.to, draft.chain, draft.hops)
         if trip and messages.dead_is_full(connection, draft.to, self._limits.max_pending):
+            self._guard.forgive(draft.sender, draft.to)  # nobody is told of it now
             raise MailboxFull(f"{trip.reason}, and too much to {draft.to} is parked already; nothing was stored")
         message = messages.insert(
             connection,
@@ -162,20 +163,25 @@ class Broker:
         messages.requeue(connection, letter.id)
 
     def _placed(self, connection: sqlite3.Connection, draft: _Draft) -> _Draft:
-        """The draft in its exchange: it answers `reply_to`, else the newest message that its sender works on.
+        """The draft in its exchange: it answers `reply_to`, else the longest exchange that its sender works on.
 
-        A word from the operator begins the count of hops anew: a person is in the loop.
+        Whatever it answers, it is one step on from all that its sender works on. A word from the operator begins the
+        count anew, also in what is said in the turn that handles it: a person is in the loop.
         """
+        work = messages.in_work(connection, draft.sender)
+        longest = max(work, key=lambda each: (each.hops, each.id), default=None)
+        answered = longest
         if draft.reply_to is not None:
-            answered = messages.get(connection, draft.reply_to)
-            if draft.sender not in (answered.recipient, answered.sender):
+            message = messages.get(connection, draft.reply_to)
+            if draft.sender not in (message.recipient, message.sender):
                 raise NotFound(f"there is no message {draft.reply_to}")
-            chain, hops = answered.chain or answered.id, answered.hops
-        elif (in_work := messages.in_work(connection, draft.sender)) is not None:
-            chain, hops = in_work
-        else:
+            answered = messages.step(message)
+        if answered is None:
             return draft
-        return replace(draft, chain=chain, hops=0 if draft.sender == OPERATOR else hops + 1)
+        hops = 1 + max(answered.hops, longest.hops if longest else 0)
+        if any(each.sender == OPERATOR for each in work):
+            hops = 1
+        return replace(draft, chain=answered.chain, hops=0 if draft.sender == OPERATOR else hops)
 
     async def recv(
         self, recipient: str, *, max_messages: int = 20, wait: float = 0.0, lease: float = 2100.0
@@ -274,6 +280,22 @@ class Broker:
         number = await self._database.write(lambda c: messages.deliver(c, recipient, ids))
         self.on_delivered(number)
         return number
+
+    async def give_up(self, recipient: str, ids: Sequence[int], reason: str) -> int:
+        """The recipient could not handle these: they are dead letters, and the operator is told of each.
+
+        Returns how many the recipient held of them.
+        """
+
+        def work(connection: sqlite3.Connection) -> list[Message]:
+            parked = messages.park(connection, recipient, ids)
+            return [_parked(connection, "dead_letter", each, reason) for each in parked]
+
+        told = await self._database.write(work)
+        self.announce(told)
+        if told:
+            self.announce_parked()
+        return len(told)
 
     async def waiting(self, recipient: str) -> list[Message]:
         """What waits for the recipient, without a lease."""

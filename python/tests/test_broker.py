@@ -249,18 +249,24 @@ def test_an_exchange_that_goes_on_for_ever_is_parked_and_the_operator_told_once(
     within(test())
 
 
-@pytest.mark.parametrize("replies", [True, False], ids=["with reply_to", "without"])
-def test_a_ring_of_three_polite_agents_is_stopped_within_20_messages(tmp_path: Path, *, replies: bool) -> None:
+@pytest.mark.parametrize("way", ["answers what it got", "answers nothing", "answers the first", "has no lease left"])
+def test_a_ring_of_three_polite_agents_is_stopped_within_20_messages(tmp_path: Path, way: str) -> None:
     """Each passes every message on to the next, for ever, at a pace that no bucket minds."""
 
     async def test() -> None:
         ring = ["alice", "bob", "cat"]
         async with mail(tmp_path, *ring) as hive:
-            await hive.broker.send(OPERATOR, "alice", "say hello to bob")
+            first = await hive.broker.send(OPERATOR, "alice", "say hello to bob")
             sent = 0
             while received := await hive.broker.recv(ring[sent % 3]):
                 (message,) = received
-                answered = message.id if replies else None
+                answered = {"answers what it got": message.id}.get(way)
+                if way == "answers the first" and ring[sent % 3] == "alice":
+                    answered = first
+                if way == "has no lease left":
+                    await hive.database.write(
+                        lambda c: c.execute("UPDATE messages SET lease_until = 1 WHERE lease_until > 0")
+                    )
                 await hive.broker.send(ring[sent % 3], ring[(sent + 1) % 3], "thank you!", reply_to=answered)
                 await hive.broker.ack(ring[sent % 3], [message.id])
                 sent += 1
@@ -268,6 +274,43 @@ def test_a_ring_of_three_polite_agents_is_stopped_within_20_messages(tmp_path: P
             (event,) = await hive.told()
             assert (event["event"], event["message"]) == ("loop_guard", sent + 1)
             assert ids(await hive.dead_letters.every()) == [sent + 1]
+
+    within(test())
+
+
+def test_other_mail_in_the_batch_does_not_begin_the_count_anew_but_a_word_of_the_operators_does(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with mail(tmp_path) as hive:
+            deep = await hive.broker.send("alice", "bob", "hello")
+            await hive.database.write(lambda c: c.execute("UPDATE messages SET hops = 7 WHERE id = ?", (deep,)))
+            await hive.broker.tell("bob", '{"event": "something"}')
+            other = await hive.broker.send("alice", "bob", "something else")
+            await hive.broker.recv("bob")
+            await hive.broker.send("bob", "alice", "an answer to all of it")
+            await hive.broker.send("bob", "alice", "an answer to the new one", reply_to=other)
+            assert [message.hops for message in await hive.broker.recv("alice")] == [8, 8]
+            await hive.broker.send(OPERATOR, "bob", "well done")
+            await hive.broker.recv("bob")
+            await hive.broker.send("bob", "alice", "it says that we did well", reply_to=deep)
+            assert (await take(hive, "alice")).hops == 1
+
+    within(test())
+
+
+def test_what_a_recipient_gives_up_is_a_dead_letter_and_the_operator_told_why(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with mail(tmp_path) as hive, hive.hub.subscribe() as events:
+            letter, other = [await hive.broker.send("alice", "bob", body) for body in ("poison", "bread")]
+            await hive.broker.recv("bob")
+            assert await hive.broker.give_up("alice", [letter], "not mine") == 0
+            assert await hive.broker.give_up("bob", [letter], "turn 3 ended with turn_timeout") == 1
+            assert ids(await hive.dead_letters.every()) == [letter]
+            (event,) = await hive.told()
+            assert (event["event"], event["message"], event["from"]) == ("dead_letter", letter, "alice")
+            assert event["reason"].startswith("turn 3 ended with turn_timeout; see ")
+            assert await hive.broker.ack("bob", [letter, other]) == 1
+            kinds = [(await anext(events)).kind for _ in range(4)]
+            assert kinds[2:] == ["message", "hive"]
 
     within(test())
 

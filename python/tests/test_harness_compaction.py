@@ -116,9 +116,10 @@ def test_without_the_model_the_last_words_stand_below_the_old_notes(tmp_path: Pa
     async def scene(made: Rig) -> None:
         await made.turn_done(await made.broker.send("operator", "worker", "read five files"))
         assert await made.outcomes() == ["context_overflow", "model_unreachable", "completed"]
-        notes = notes_of(tmp_path)
+        notes, prompt = notes_of(tmp_path), runs(tmp_path)[2][0]
         assert notes.startswith(OLD.strip()) and "I have read two of the five files." in notes
-        assert notes in runs(tmp_path)[2][0] or notes.strip() in runs(tmp_path)[2][0]
+        assert "\n> [from operator, message 1]\nread five files\n" in prompt, "what was mail once is none again"
+        assert prompt.count("\n[from operator, message 1]\nread five files") == 1
 
     play(tmp_path, scene, works(OVERFLOW), prints(INIT, AWAY), works(DONE))
 
@@ -163,14 +164,41 @@ def test_too_much_mail_for_one_turn_is_halved_until_each_is_handled_once(tmp_pat
 
 def test_mail_that_overflows_fresh_sessions_is_given_up_with_word_to_the_operator(tmp_path: Path) -> None:
     async def scene(made: Rig) -> None:
-        await made.turn_done(await made.broker.send("operator", "worker", "endless"))
-        mail = [outcome for outcome in await made.outcomes() if outcome == "context_overflow"]
-        assert len(mail) == 3
+        letter = await made.broker.send("operator", "worker", "endless")
+        await made.until(
+            lambda c: c.execute("SELECT 1 FROM messages WHERE id = ? AND dead_at > 0", (letter,)).fetchone()
+        )
+        assert await made.outcomes() == ["context_overflow", "completed"] * 3
         (word,) = await told(made)
-        assert "context_overflow" in word and "not tried again" in word
+        assert "turn 5 ended with context_overflow: Prompt is too long" in json.loads(word)["reason"]
+        await made.turn_done(await made.broker.send("operator", "worker", "short"))
 
     scripts = [works(OVERFLOW), writes("# short")] * 3
-    play(tmp_path, scene, *scripts)
+    play(tmp_path, scene, *scripts, works(DONE))
+
+
+def test_a_stop_during_a_compaction_keeps_the_session_for_the_next_one(tmp_path: Path) -> None:
+    async def scene(made: Rig) -> None:
+        message = await made.broker.send("operator", "worker", "read five files")
+        await made.until(lambda _: (state_of(tmp_path) / "ready").exists())
+        await made.backend.stop("worker")
+        assert await made.outcomes() == ["context_overflow", "interrupted"]
+        await made.start()
+        await made.turn_done(message)
+        assert await made.outcomes() == [
+            "context_overflow",
+            "interrupted",
+            "context_overflow",
+            "completed",
+            "completed",
+        ]
+        first, _, second, *_ = [arguments for _, arguments in runs(tmp_path)]
+        assert first[first.index("--session-id") + 1] == second[second.index("--resume") + 1]
+        assert notes_of(tmp_path) == "# short\n"
+
+    endless = "trap 'exit 1' INT\ntouch /state/ready\nwhile :; do sleep 0.05; done\n"
+    scripts = works(OVERFLOW), endless, works(OVERFLOW), writes("# short"), works(DONE)
+    play(tmp_path, scene, *scripts, drain=0.5)
 
 
 def test_without_notes_a_long_session_is_just_left(tmp_path: Path) -> None:
@@ -187,6 +215,10 @@ def test_notes_that_cannot_be_written_are_no_dead_end(tmp_path: Path) -> None:
         await made.turn_done(await made.broker.send("operator", "worker", "read five files"))
         assert await made.outcomes() == ["context_overflow", "claude_crashed", "completed"]
         assert "--session-id" in runs(tmp_path)[2][1]
+        unwritten = "[your notes of the session before, which could not be written to /state/notes.md]\n# short\n"
+        assert unwritten in runs(tmp_path)[2][0]
+        (word,) = await told(made)
+        assert word.startswith("My notes cannot be written (the notes are as they were: ")
 
     linked = "rm /state/notes.md; ln -s /etc/hostname /state/notes.md\n"
     play(tmp_path, scene, works(OVERFLOW), writes("# short", linked), works(DONE))

@@ -174,26 +174,75 @@ def test_a_model_that_says_no_for_a_while_keeps_the_mail_and_the_operator_is_tol
     asyncio.run(go())
 
 
-def test_mail_that_the_model_refuses_becomes_a_dead_letter_and_is_not_lost(tmp_path: Path) -> None:
+async def dead(made: Rig, count: int = 1) -> list[int]:
+    """The dead letters, once there are so many."""
+    await made.until(lambda c: c.execute("SELECT count(*) = ? FROM messages WHERE dead_at > 0", (count,)).fetchone()[0])
+    return sorted(letter.id for letter in await DeadLetters(made.database, made.broker).every())
+
+
+def test_mail_that_the_model_refuses_twice_becomes_a_dead_letter_and_is_not_lost(tmp_path: Path) -> None:
     async def go() -> None:
         async with hive(tmp_path, answers(REFUSED)) as made:
             message = await made.broker.send("operator", "worker", "hi")
-            await made.until(lambda c: c.execute("SELECT 1 FROM messages WHERE dead_at IS NOT NULL").fetchone())
-            assert [letter.id for letter in await DeadLetters(made.database, made.broker).every()] == [message]
-            assert set(await made.outcomes()) == {"model_refused"}
-            words = await told(made)
-            assert ["bad ids" in word for word in words] == [True, False], words
+            assert await dead(made) == [message]
+            assert await made.outcomes() == ["model_refused"] * 2
+            (word,) = await told(made)
+            assert "turn 2 ended with model_refused: API Error: 400 bad ids; see `hyperhive debug dead-letters`" in word
             assert all("--session-id" in arguments for _, arguments in runs(tmp_path))
 
     asyncio.run(go())
 
 
-def test_a_turn_at_its_limit_of_model_calls_is_over_and_the_operator_is_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("failure", "outcome"),
+    [(result(subtype="error_max_turns"), "max_turns"), (REFUSED, "model_refused")],
+)
+def test_one_message_that_fails_takes_no_other_of_its_batch_with_it(
+    tmp_path: Path, failure: dict[str, Any], outcome: str
+) -> None:
+    """The stand-in fails whenever the poison is in its prompt."""
+    script = f"{answers()}if grep -q poison /state/runs/$number/prompt; then\n{prints(failure)}else\n{prints(DONE)}fi\n"
+
     async def go() -> None:
-        async with hive(tmp_path, answers(result(subtype="error_max_turns"))) as made:
-            turn = await made.turn_done(await made.broker.send("operator", "worker", "hi"))
-            assert turn["outcome"] == "max_turns"
+        async with hive(tmp_path, script) as made:
+            await made.backend.stop("worker")
+            sent = [await made.broker.send("operator", "worker", body) for body in ("a", "b", "poison", "c", "d")]
+            await made.start()
+            assert await dead(made) == [sent[2]]
+            await made.until(
+                lambda c: c.execute(
+                    "SELECT count(delivered_at) = 4 FROM messages WHERE recipient = 'worker'"
+                ).fetchone()[0]
+            )
             assert len(await told(made)) == 1
+            outcomes = await made.outcomes()
+            assert set(outcomes) == {outcome, "completed"} and outcomes.count("completed") <= 3, outcomes
+            await made.until(
+                lambda c: c.execute("SELECT 1 FROM messages WHERE delivered_at IS NULL").fetchone() is not None
+            )
+
+    asyncio.run(go())
+
+
+def test_a_claude_that_crashes_over_a_message_five_times_gives_it_up(tmp_path: Path) -> None:
+    async def go() -> None:
+        async with hive(tmp_path, f"{answers()}kill -9 $$\n") as made:
+            message = await made.broker.send("operator", "worker", "hi")
+            assert await dead(made) == [message]
+            assert await made.outcomes() == ["claude_crashed"] * 5
+
+    asyncio.run(go())
+
+
+def test_a_claude_that_does_not_even_begin_costs_no_mail_and_the_operator_is_told_once(tmp_path: Path) -> None:
+    broken = "echo 'unknown option' >&2; exit 1\n"
+
+    async def go() -> None:
+        async with hive(tmp_path, *[broken] * 4, answers(DONE)) as made:
+            await made.turn_done(await made.broker.send("operator", "worker", "hi"), 60)
+            assert await made.outcomes() == ["claude_crashed"] * 4 + ["completed"]
+            (word,) = await told(made)
+            assert "claude_crashed (unknown option)" in word
 
     asyncio.run(go())
 

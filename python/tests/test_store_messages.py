@@ -136,16 +136,29 @@ def test_only_messages_that_wait_again_are_tired(connection: sqlite3.Connection)
     assert [m.id for m in messages.dead_letters(connection)] == [tired]
 
 
-def test_the_work_in_hand_is_the_newest_leased_message(connection: sqlite3.Connection) -> None:
+def test_the_work_in_hand_is_what_was_leased_also_when_the_lease_has_run_out(connection: sqlite3.Connection) -> None:
     first = put(connection)
-    messages.insert(connection, sender="alice", recipient="bob", kind="mail", body="x", chain=70, hops=4)
+    second = messages.insert(connection, sender="alice", recipient="bob", kind="mail", body="x", chain=70, hops=4).id
     put(connection)
-    assert messages.in_work(connection, "bob") is None
+    assert messages.in_work(connection, "bob") == []
     lease(connection, limit=1)
-    assert messages.in_work(connection, "bob") == (first, 0)
+    assert messages.in_work(connection, "bob") == [(first, "alice", first, 0)]
     lease(connection, limit=1)
-    assert messages.in_work(connection, "bob") == (70, 4)
-    assert messages.in_work(connection, "alice") is None
+    connection.execute("UPDATE messages SET lease_until = 1 WHERE lease_until IS NOT NULL")
+    assert messages.in_work(connection, "bob") == [(second, "alice", 70, 4), (first, "alice", first, 0)]
+    messages.deliver(connection, "bob", [second])
+    assert [each.id for each in messages.in_work(connection, "bob")] == [first]
+    assert messages.in_work(connection, "alice") == []
+
+
+def test_what_its_recipient_gives_up_is_parked_and_nothing_else(connection: sqlite3.Connection) -> None:
+    first, second = put(connection), put(connection)
+    lease(connection, limit=1)
+    assert messages.park(connection, "alice", [first, second]) == []
+    assert [each.id for each in messages.park(connection, "bob", [first, second, 99])] == [first]
+    assert messages.park(connection, "bob", [first]) == []
+    assert [m.id for m in messages.dead_letters(connection)] == [first]
+    assert waiting(connection) == [second]
 
 
 def test_full_counts_leased_mail_but_neither_delivered_nor_dead(connection: sqlite3.Connection) -> None:

@@ -182,6 +182,12 @@ async def _ack(call: _Call) -> Json:
     return {"acked": await call.core.broker.ack(call.agent, integers(call.json(), "ids"))}
 
 
+async def _give_up(call: _Call) -> Json:
+    body = call.json()
+    reason = text(body, "reason", longest=MAX_DETAIL)[:MAX_TROUBLE]
+    return {"parked": await call.core.broker.give_up(call.agent, integers(body, "ids"), reason)}
+
+
 async def _heartbeat(call: _Call) -> Json:
     body = call.json()
     state = text(body, "state")
@@ -260,7 +266,7 @@ async def _end_turn(call: _Call, turn: int) -> Json:
     cpu, memory = _optional_number(body, "cpu_seconds", 1e9), optional_integer(body, "memory_peak", maximum=2**60)
 
     def store(connection: sqlite3.Connection) -> None:
-        turns.get(connection, call.agent, turn)
+        purpose = turns.get(connection, call.agent, turn).purpose
         turns.end(
             connection,
             turn,
@@ -271,7 +277,7 @@ async def _end_turn(call: _Call, turn: int) -> Json:
             cpu_seconds=cpu,
             memory_peak=memory,
         )
-        if outcome == Outcome.OVER_BUDGET:
+        if outcome == Outcome.OVER_BUDGET and purpose == "mail":  # a compaction's mail is handled next
             call.core.broker.give_back(connection, call.agent)
 
     await call.core.database.write(store)
@@ -289,6 +295,7 @@ _PLAIN: dict[str, Handler] = {
     "/v1/send": _send,
     "/v1/recv": _recv,
     "/v1/ack": _ack,
+    "/v1/give-up": _give_up,
     "/v1/heartbeat": _heartbeat,
     "/v1/turns": _begin_turn,
 }

@@ -57,10 +57,11 @@ class Pause:
 
     async def begin(self, until: float, reason: str) -> None:
         """Let nobody ask until then; the operator is told once of each pause."""
-        known = self.left() > 0
-        self.restore(until, reason)
-        if known:
+        if (left := self.left()) > 0:
+            if until - time.time() > left:  # several limits: the longest holds
+                self.restore(until, reason)
             return
+        self.restore(until, reason)
         _log.warning("the hive pauses until %s: %s", shown(until), reason)
         try:
             await self._tell(until, reason)

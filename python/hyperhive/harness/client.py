@@ -46,6 +46,10 @@ class HarnessClient:
         """Say that the turn over these messages is done."""
         return int(self._post("/v1/ack", {"ids": ids})["acked"])
 
+    def give_up(self, ids: list[int], reason: str) -> int:
+        """Say that these messages could not be handled: they become dead letters."""
+        return int(self._post("/v1/give-up", {"ids": ids, "reason": reason})["parked"])
+
     def send(self, to: str, body: str, reply_to: int | None = None) -> int:
         """Send mail as this agent."""
         return int(self._post("/v1/send", {"to": to, "body": body, "reply_to": reply_to})["id"])

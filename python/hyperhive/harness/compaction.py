@@ -47,7 +47,7 @@ _EXTRACT = """\
 @dataclass(frozen=True)
 class Compacted:
     """`verdict` is COMPLETED if the model wrote the notes; else the session's last words stand below the old ones,
-    unless `written` is false: then nothing was changed.
+    unless `written` is false: then nothing was changed, and `text` is what could not be written.
     """
 
     verdict: Verdict
@@ -55,6 +55,7 @@ class Compacted:
     written: bool
     before: int
     after: int
+    text: bytes = b""
 
     @property
     def detail(self) -> str:
@@ -142,7 +143,7 @@ def _store(config: HarnessConfig, verdict: Verdict, events: Events, old: bytes, 
         if done.exit != notes.CHANGED:
             break
     failed = Verdict(Outcome.CRASHED, f"notes.md cannot be written: {done.error or done.exit}")
-    return Compacted(failed, events, False, len(old), len(old))
+    return Compacted(failed, events, False, len(old), len(old), new)
 
 
 def _added(old: bytes, now: bytes) -> bytes:

@@ -13,11 +13,14 @@ from hyperhive.settings import Settings
 
 @dataclass(frozen=True)
 class HarnessConfig:
-    """`state` is what the agent sees as /state, `private` the harness's own directory, which it does not see; `cage`
-    the argv prefix that a turn's command is run under, `terminal` that of an operator's shell, and `terminal_end` what
-    ends every process of the latter; `claude` is the program's path inside; `drain` how long (seconds) a turn may go on
-    after SIGTERM; `cgroup` the directory that counts what a turn uses, where it has one; `memory_max` how many bytes a
-    turn may hold where no cgroup bounds it.
+    """What a backend tells its harness.
+
+    `state` is what the agent sees as /state, `private` the harness's own directory, which it does not see. `cage` is
+    the argv prefix that a command is run under in what the agent may do, `turn` that of a turn (empty: the same), and
+    `terminal` that of an operator's shell; `turn_end` and `terminal_end` end every process of these where killing the
+    prefix does not. `claude` is the program's path inside; `drain` how long (seconds) a turn may go on after SIGTERM.
+    `cgroup` is the directory that counts what turns use, where they have one; `memory_max` how many bytes a turn may
+    hold where no cgroup bounds it.
     """
 
     socket: Path
@@ -28,6 +31,8 @@ class HarnessConfig:
     cage: tuple[str, ...]
     claude: str
     drain: float
+    turn: tuple[str, ...] = ()
+    turn_end: tuple[str, ...] = ()
     terminal: tuple[str, ...] = ()
     terminal_end: tuple[str, ...] = ()
     cgroup: Path | None = None
@@ -48,6 +53,8 @@ class HarnessConfig:
                 cage=tuple(value["cage"]["argv"]),
                 claude=value["claude"],
                 drain=float(value["drain"]),
+                turn=tuple(value["cage"].get("turn") or ()),
+                turn_end=tuple(value["cage"].get("turnEnd", ())),
                 terminal=tuple(value["cage"].get("terminal") or value["cage"]["argv"]),
                 terminal_end=tuple(value["cage"].get("terminalEnd", ())),
                 cgroup=Path(value["cage"]["cgroup"]) if "cgroup" in value["cage"] else None,

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import random
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
-from typing import IO, Any
+from typing import Any
 
-from hyperhive import process
-from hyperhive.errors import BadInput, Conflict, HyperhiveError, TooLarge, Unavailable
+from hyperhive.errors import BadInput, TooLarge, Unavailable
 from hyperhive.harness import notes
 from hyperhive.harness.compaction import compact
 from hyperhive.harness.config import HarnessConfig
@@ -22,17 +21,19 @@ from hyperhive.harness.link import HEARTBEAT, Link, say
 from hyperhive.harness.outcome import Events, Outcome, Verdict
 from hyperhive.harness.prompt import mail_prompt, notes_prompt
 from hyperhive.harness.session import Session, SessionFile
-from hyperhive.harness.turn import TurnHooks, in_cage, run_turn
+from hyperhive.harness.startup import Proof, check_cage, lock
+from hyperhive.harness.turn import TurnHooks, run_turn
 from hyperhive.orphans import end_orphans
 
 POLL = 30.0
 """Seconds that an idle harness waits for mail in one request; it says that it lives before each."""
 LEASE_MARGIN = 900.0
 TRIES = 3
-"""How often a batch is tried that crashes Claude Code, or that grows too long even in a fresh session."""
+"""How often a batch is tried that grows too long even in a fresh session."""
+CRASHES = 5
+"""How often a batch is tried over which Claude Code crashes."""
 ROOM = 64 * 1024
 """Bytes on the agent's disk; with less free, a turn that crashed did so for that."""
-FINAL = frozenset({Outcome.COMPLETED, Outcome.MAX_TURNS, Outcome.TIMEOUT, Outcome.OUT_OF_MEMORY})
 PAUSES = {
     Outcome.USAGE_LIMIT: 60.0,
     Outcome.NOT_LOGGED_IN: 60.0,
@@ -44,8 +45,9 @@ PAUSES = {
 
 @dataclass(frozen=True)
 class _Turn:
-    """A turn that is over: how, and in which session."""
+    """A turn that is over: its number, how, and in which session."""
 
+    number: int
     verdict: Verdict
     events: Events
     session: Session
@@ -73,8 +75,10 @@ class Harness:
         self._link = Link(self._config.socket)
         self._link.generation = self._config.generation
         self._session = SessionFile(self._config.private, self._config.state)
-        self._proven = self._config.private / "proven"
+        self._proof = Proof(self._config.private / "proven")
         self._waiting = False
+        self._unwritten = b""
+        """Notes of the session before that could not be written."""
 
     def run(self) -> None:
         """Check that the cage works, then serve mail until told to stop.
@@ -83,14 +87,13 @@ class Harness:
         says at once that it is back. Raises Conflict if another harness runs this agent, HyperhiveError if the cage or
         Claude Code does not start.
         """
-        with _lock(self._config.private / "harness.lock"):
+        with lock(self._config.private / "harness.lock"):
             end_orphans(self._config.state)
-            if self._is_proven():
+            if self._proof.holds(self._config.generation):
                 self._link.report(lambda: self._link.beat("idle", self._link.reporter))
             try:
-                self._check_cage()
-                with contextlib.suppress(OSError):  # a full disk: the next start takes a little longer
-                    self._proven.write_text(f"{self._config.generation}\n")
+                check_cage(self._config, self._check_time, self._interruptible())
+                self._proof.give(self._config.generation)
                 self._work()
             except StopRequested:
                 pass
@@ -112,30 +115,6 @@ class Harness:
         self._link.stop_at = time.monotonic() + (0 if again else self._config.drain)
         if self._waiting:
             raise StopRequested
-
-    def _is_proven(self) -> bool:
-        """Whether this generation has passed the check before; the file holds the number of the last that did."""
-        try:
-            return self._proven.read_text() == f"{self._config.generation}\n"
-        except (OSError, ValueError):
-            return False
-
-    def _check_cage(self) -> None:
-        argv = [*in_cage(self._config, {}), self._config.claude, "--version"]
-        try:
-            with process.Popen(argv, stdin=process.DEVNULL, stdout=process.PIPE, stderr=process.PIPE) as child:
-                try:
-                    with self._interruptible():
-                        out, err = child.communicate(timeout=self._check_time)
-                except process.TimeoutExpired as error:
-                    raise Unavailable(f"`claude --version` gave no answer within {self._check_time:g} s") from error
-                finally:
-                    child.kill()
-        except OSError as error:
-            raise Unavailable(f"the cage does not start: {argv[0]}: {error.strerror}") from error
-        if child.returncode != 0:
-            said = (err or out).decode(errors="replace").strip().splitlines()[-1:] or ["no message"]
-            raise HyperhiveError(f"the cage does not start (exit {child.returncode}): {said[0]}")
 
     def _idle(self, *, restarted: bool) -> list[dict[str, Any]] | None:
         """Say that we live and wait for mail; empty if none came in time, None if the core is away."""
@@ -163,58 +142,73 @@ class Harness:
             self._waiting = False
 
     def _serve(self, batch: list[dict[str, Any]], *, again: bool = False) -> bool:
-        """Run turns over the batch until it is done with; True if it is acknowledged.
+        """Run turns over the batch until it is done with: acknowledged, or given up as dead letters.
 
-        False gives it back: it comes again with its attempt counted, and in the end becomes a dead letter. `again`: it
-        was begun in a session that grew too long.
+        False: told to stop, so that it comes again, or over budget, so that the core has taken it back. `again`: it was
+        begun in a session that grew too long.
         """
-        failures: dict[Outcome, int] = {}
+        failures: Counter[Outcome] = Counter()
         while self._link.stop_at is None:
             turn = self._turn(batch, again=again)
             outcome = turn.verdict.outcome
-            if outcome in FINAL:
-                self._finish(batch, turn.verdict)
-                if outcome is Outcome.COMPLETED and turn.events.context >= self._config.settings.session.compactAt:
+            if outcome is Outcome.COMPLETED:
+                self._finish(batch)
+                if turn.events.context >= self._config.settings.session.compactAt:
                     self._compact(turn.session, must=False)
                 return True
-            if outcome is Outcome.INTERRUPTED:
+            if outcome in (Outcome.INTERRUPTED, Outcome.OVER_BUDGET):
                 return False
-            failures[outcome] = failures.get(outcome, 0) + 1
-            if outcome is Outcome.OVERFLOW:
-                self._compact(turn.session, must=True)
+            failures[outcome] += 1
+            if outcome is not Outcome.OVERFLOW:
+                goes_on = self._answer(turn, failures[outcome])
+            elif self._compact(turn.session, must=True):
                 again = True
-                if turn.session.fresh and len(batch) > 1:  # too much mail for one turn
-                    half = len(batch) // 2
-                    return self._serve(batch[:half], again=True) and self._serve(batch[half:], again=True)
-                if failures[outcome] == TRIES:
-                    self._finish(batch, turn.verdict)
-                    return True
-            elif not self._answer(turn.verdict, failures[outcome]):
-                return False
+                goes_on = failures[outcome] < TRIES and not (turn.session.fresh and len(batch) > 1)
+            else:
+                failures[outcome] -= 1
+                goes_on = True
+            if not goes_on:
+                return self._part(batch, turn, again=again)
         return False
 
-    def _answer(self, verdict: Verdict, count: int) -> bool:
+    def _part(self, batch: list[dict[str, Any]], turn: _Turn, *, again: bool) -> bool:
+        """What no turn over the whole batch ended well for: one over each half of it, at last one over each message.
+
+        The one that fails alone is given up: the operator is told, and may requeue it.
+        """
+        if len(batch) > 1:
+            half = len(batch) // 2
+            return self._serve(batch[:half], again=again) and self._serve(batch[half:], again=again)
+        reason = f"turn {turn.number} ended with {turn.verdict.outcome}: {turn.verdict.detail}"
+        self._link.well()
+        self._link.insist(lambda: self._link.client.give_up([batch[0]["id"]], reason))
+        return True
+
+    def _answer(self, turn: _Turn, count: int) -> bool:
         """What a failure gets, the `count`th time in a row; True: try the batch again now."""
+        verdict = turn.verdict
         match verdict.outcome:
-            case Outcome.NO_SESSION:
-                self._session.forget()
-                return count < TRIES - 1
+            case Outcome.MAX_TURNS | Outcome.TIMEOUT | Outcome.OUT_OF_MEMORY:
+                return False
             case Outcome.REFUSED:  # by the API or the model; what it saw stands in the session
-                self._link.tell_once(verdict)
                 self._session.forget()
-                return False
-            case Outcome.OVER_BUDGET:  # the core has taken the mail back and tells the operator; it gives it out again
-                return False
+                return count == 1
+            case Outcome.CRASHED if turn.events.init is not None:
+                self._link.wait(verdict, count)
+                return count < CRASHES
             case outcome if outcome in PAUSES:
                 self._link.tell_once(verdict)
                 if not self._wait_for_hive(verdict):
                     self._link.wait(verdict, PAUSES[outcome])
             case Outcome.UNREACHABLE | Outcome.OVERLOADED:
-                self._link.wait(verdict, min(2.0**count, 300) * (0.5 + random.random() / 2))  # noqa: S311
+                self._link.wait(verdict, min(2.0 ** min(count, 9), 300) * (0.5 + random.random() / 2))  # noqa: S311
                 self._wait_for_hive(verdict)
-            case _:
-                self._link.wait(verdict, count)
-                return count < TRIES
+            case _:  # Claude Code does not even begin, with any mail: somebody must mend it
+                if verdict.outcome is Outcome.NO_SESSION:
+                    self._session.forget()
+                if count == TRIES:
+                    self._link.tell_once(verdict)
+                self._link.wait(verdict, min(count - 1, 60))
         return True
 
     def _wait_for_hive(self, verdict: Verdict) -> bool:
@@ -228,18 +222,15 @@ class Harness:
             self._link.wait(verdict, min(left, HEARTBEAT / 2))
         return paused
 
-    def _finish(self, batch: list[dict[str, Any]], verdict: Verdict) -> None:
-        """Tell the operator of a turn that failed for good, then acknowledge its mail."""
+    def _finish(self, batch: list[dict[str, Any]]) -> None:
         self._link.well()
-        if verdict.outcome is not Outcome.COMPLETED:
-            self._link.tell(f"A turn ended with {verdict.outcome}: {verdict.detail}. Its mail is not tried again.")
         self._link.insist(lambda: self._link.client.ack([message["id"] for message in batch]))
 
     def _turn(self, batch: list[dict[str, Any]], *, again: bool) -> _Turn:
         """One turn over the batch, recorded at the core."""
         self._config = self._config.refreshed(self._path)
         config, session = self._config, self._session.current()
-        given = notes_prompt(config.settings, config.state, again=again) if session.fresh else ""
+        given = notes_prompt(config.settings, config.state, self._unwritten, again=again) if session.fresh else ""
         ids = [message["id"] for message in batch]
         begun = self._begin(ids, session.id, given, "mail")
         self._link.enter("turn")
@@ -248,26 +239,42 @@ class Harness:
         except OSError as error:
             verdict, events = Verdict(Outcome.CRASHED, str(error)), Events()
         if verdict.outcome is Outcome.CRASHED and _is_full(config.state):
-            verdict = Verdict(Outcome.DISK_FULL, f"no room is left for {config.state}; make some")
+            verdict = _full(config.state)
         if events.init is not None and verdict.outcome is not Outcome.NO_SESSION:
             verdict = self._remember(session, verdict)
         self._end(begun.turn, verdict, events)
-        return _Turn(verdict, events, session)
+        return _Turn(begun.turn, verdict, events, session)
 
-    def _compact(self, session: Session, *, must: bool) -> None:
-        """Turn the session into notes and begin a fresh one next time; `must`: it cannot go on as it is."""
-        if self._config.settings.notes.enable:
-            begun = self._begin([], session.id, "", "compaction")
-            self._link.enter("compacting")
-            try:
-                done = compact(self._config, session.id, begun.hooks, must=must)
-                verdict, events, detail = done.verdict, done.events, done.detail
-                must = must or done.written
-            except OSError as error:
-                verdict, events, detail = Verdict(Outcome.CRASHED), Events(), str(error)
-            self._end(begun.turn, replace(verdict, detail=detail), events)
-        if must or not self._config.settings.notes.enable:
+    def _compact(self, session: Session, *, must: bool) -> bool:
+        """Turn the session into notes and begin a fresh one next time; `must`: it cannot go on as it is.
+
+        False: it is not turned into notes (now), and stays; told to stop, no room, or it need not be.
+        """
+        if not self._config.settings.notes.enable:
             self._session.forget()
+            return True
+        begun = self._begin([], session.id, "", "compaction")
+        self._link.enter("compacting")
+        try:
+            done = compact(self._config, session.id, begun.hooks, must=must)
+        except OSError as error:
+            verdict = Verdict(Outcome.CRASHED, str(error))
+            self._end(begun.turn, verdict, Events())
+            self._link.wait(verdict, PAUSES[Outcome.DISK_FULL])
+            return False
+        self._end(begun.turn, replace(done.verdict, detail=done.detail), done.events)
+        if not done.written and (not must or done.verdict.outcome is Outcome.INTERRUPTED):
+            return False
+        if not done.written and _is_full(self._config.state):
+            verdict = _full(self._config.state)
+            self._link.tell_once(verdict)
+            self._link.wait(verdict, PAUSES[Outcome.DISK_FULL])
+            return False
+        if not done.written:  # the agent has put something in the way
+            self._link.tell(f"My notes cannot be written ({done.detail}). They stand in my next prompt instead.")
+        self._unwritten = b"" if done.written else done.text
+        self._session.forget()
+        return True
 
     def _begin(self, ids: list[int], session: str, given: str, purpose: str) -> _Begun:
         config, link = self._config, self._link
@@ -316,20 +323,5 @@ def _is_full(directory: Path) -> bool:
     return found.f_bavail * found.f_frsize < ROOM
 
 
-def _lock(path: Path) -> IO[str]:
-    """Hold the lock of this agent's harness until the file is closed. Raises Conflict."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    file = path.open("a")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        file.close()
-        raise Conflict(f"another harness runs this agent ({path} is locked)") from error
-    return file
-
-
-def check_role(config: HarnessConfig, role: str) -> None:
-    """Raises BadInput if the settings are not of that role."""
-    if config.settings.role != role:
-        program = "hive-m1nd" if role == "agent" else "hive-ag3nt"
-        raise BadInput(f"{config.settings.name} is of role {config.settings.role}; start it with {program}")
+def _full(directory: Path) -> Verdict:
+    return Verdict(Outcome.DISK_FULL, f"no room is left for {directory}; make some")

@@ -14,7 +14,8 @@ from hyperhive.errors import HyperhiveError
 from hyperhive.harness.client import HarnessClient
 from hyperhive.harness.config import HarnessConfig
 from hyperhive.harness.control import listen
-from hyperhive.harness.loop import Harness, check_role
+from hyperhive.harness.loop import Harness
+from hyperhive.harness.startup import check_role
 from hyperhive.settings import Role
 
 START_FAILED = 3

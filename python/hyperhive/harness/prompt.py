@@ -56,25 +56,34 @@ def mail_prompt(messages: list[dict[str, Any]]) -> str:
 def _message(message: dict[str, Any]) -> str:
     answers = f", answers message {message['reply_to']}" if message["reply_to"] else ""
     again = f", delivery {message['attempts']}" if message["attempts"] > 1 else ""
-    body = _HEADER_LIKE.sub(r"\1> ", message["body"])
-    return f"[from {message['sender']}, message {message['id']}{answers}{again}]\n{body}"
+    return f"[from {message['sender']}, message {message['id']}{answers}{again}]\n{_quoted(message['body'])}"
 
 
-def notes_prompt(settings: Settings, state: Path, *, again: bool = False) -> str:
+def _quoted(text: str) -> str:
+    """`text` with its lines marked that look like a header of ours."""
+    return _HEADER_LIKE.sub(r"\1> ", text)
+
+
+def notes_prompt(settings: Settings, state: Path, unwritten: bytes = b"", *, again: bool = False) -> str:
     """notes.md for the first prompt of a session, cut in the middle to its bound; empty if there is none.
 
-    `again`: the mail that follows was begun in the session before, which grew too long.
+    `unwritten`: notes that could not be stored. `again`: the mail that follows was begun in the session before, which
+    grew too long.
     """
     if not settings.notes.enable:
         return ""
     most = settings.notes.maxBytes
     found = notes.read(state, notes.NOTES, first=most - most // 2, last=most // 2)
     text = "" if found is None else _marked(found, most).strip()
-    if found is None or not text:
-        return _AGAIN if again else ""
-    changed = time.strftime("%Y-%m-%d %H:%M", time.localtime(found.modified))
-    header = f"[your notes, /state/notes.md, {found.size} bytes, last changed {changed}]"
-    return f"{header}\n{text}\n\n{_AGAIN if again else ''}"
+    parts = []
+    if found is not None and text:
+        changed = time.strftime("%Y-%m-%d %H:%M", time.localtime(found.modified))
+        header = f"[your notes, /state/notes.md, {found.size} bytes, last changed {changed}]"
+        parts.append(f"{header}\n{_quoted(text)}\n\n")
+    if unwritten:
+        header = "[your notes of the session before, which could not be written to /state/notes.md]"
+        parts.append(f"{header}\n{_quoted(unwritten.decode(errors='replace').strip())}\n\n")
+    return "".join(parts) + (_AGAIN if again else "")
 
 
 _AGAIN = """\

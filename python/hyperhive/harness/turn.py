@@ -25,6 +25,7 @@ TICK = 1.0  # seconds between looks at the clock
 SHOW = 0.1
 """Seconds between pieces of what is being written."""
 INTERRUPT_TIME = 2.0
+UNIT_TIME = 30.0
 MAX_LINE = 8 * 1024 * 1024
 MAX_STDERR = 64 * 1024
 MAX_BATCH = 512 * 1024
@@ -125,15 +126,15 @@ def run_claude(
     inside, outside = os.pipe()
     with os.fdopen(outside, "wb") as lifeline:
         try:
-            child = _start(argv(config, words, inside), prompt, inside)
+            child = _Child(_start(argv(config, words, inside), prompt, inside), lifeline, config.turn_end)
         finally:
             os.close(inside)
         try:
-            meter = Meter(child.pid, config.cgroup, config.memory_max)
-            ended = _pump(child, pipes, deadline, lifeline, meter)
+            meter = Meter(child.process.pid, config.cgroup, config.memory_max)
+            ended = _pump(child, pipes, deadline, meter)
             pipes.events.resources = meter.total()
         finally:
-            _end(child, lifeline)
+            child.end()
     if ended is not None:
         return ended, pipes.events
     return judge(pipes.events, pipes.stderr.decode(errors="replace")), pipes.events
@@ -149,13 +150,44 @@ def _start(argv: list[str], prompt: str, lifeline: int) -> process.Popen[bytes]:
         )  # fmt: skip
 
 
-def _end(child: process.Popen[bytes], lifeline: IO[bytes]) -> None:
-    child.kill()
-    lifeline.close()
-    child.wait()
-    for pipe in (child.stdout, child.stderr):
-        assert pipe
-        pipe.close()
+@dataclass(frozen=True)
+class _Child:
+    """A running turn: the program that made its cage, the pipe that a bubblewrap lives by, what ends a unit."""
+
+    process: process.Popen[bytes]
+    lifeline: IO[bytes]
+    unit_end: tuple[str, ...]
+
+    def interrupt(self) -> None:
+        """SIGINT to Claude Code, which ends its own children, and a moment for that; then the whole cage."""
+        self._end_unit()
+        for pid in claude_processes(self.process.pid):
+            _signal(pid, signal.SIGINT)
+        deadline = time.monotonic() + INTERRUPT_TIME
+        while self.process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        self.kill()
+
+    def kill(self) -> None:
+        """End the whole cage."""
+        self.process.kill()
+        self.lifeline.close()
+
+    def end(self) -> None:
+        """Leave nothing of it."""
+        if self.process.poll() is None:
+            self._end_unit()
+        self.kill()
+        self.process.wait()
+        for pipe in (self.process.stdout, self.process.stderr):
+            assert pipe
+            pipe.close()
+
+    def _end_unit(self) -> None:
+        """A unit outlives the program that started it; its stop is a SIGINT, and a SIGKILL for what is left."""
+        if self.unit_end:
+            with process.Popen(list(self.unit_end), stdout=process.DEVNULL, stderr=process.DEVNULL) as ending:
+                ending.wait(UNIT_TIME)
 
 
 def argv(config: HarnessConfig, words: Sequence[str], lifeline: int) -> list[str]:
@@ -166,7 +198,8 @@ def argv(config: HarnessConfig, words: Sequence[str], lifeline: int) -> list[str
     """
     variables = {**environment(config.settings), "PORT": str(MODEL_PORT), "LIFELINE": str(lifeline)}
     return [
-        *in_cage(config, variables),
+        *(config.turn or config.cage),
+        *_set(variables),
         *("sh", "-c", _script(), "hive-turn"),
         *words,
     ]
@@ -174,36 +207,39 @@ def argv(config: HarnessConfig, words: Sequence[str], lifeline: int) -> list[str
 
 def in_cage(config: HarnessConfig, variables: dict[str, str]) -> list[str]:
     """The argv prefix that runs a command in the agent's cage with these variables."""
-    return [*config.cage, "env", *(f"{name}={value}" for name, value in variables.items())]
+    return [*config.cage, *_set(variables)]
+
+
+def _set(variables: dict[str, str]) -> list[str]:
+    return ["env", *(f"{name}={value}" for name, value in variables.items())]
 
 
 def _script() -> str:
     return resources.files("hyperhive").joinpath("harness/turn.sh").read_text()
 
 
-def _pump(
-    child: process.Popen[bytes], pipes: _Pipes, deadline: float, lifeline: IO[bytes], meter: Meter
-) -> Verdict | None:
+def _pump(child: _Child, pipes: _Pipes, deadline: float, meter: Meter) -> Verdict | None:
     """Read both outputs to their end. Returns a verdict if the turn had to be ended from here."""
     ended: Verdict | None = None
     next_tick = 0.0
     results = 0
+    running = child.process
     with selectors.DefaultSelector() as selector:
-        assert child.stdout and child.stderr
-        selector.register(child.stdout, selectors.EVENT_READ)
-        selector.register(child.stderr, selectors.EVENT_READ)
+        assert running.stdout and running.stderr
+        selector.register(running.stdout, selectors.EVENT_READ)
+        selector.register(running.stderr, selectors.EVENT_READ)
         while selector.get_map():
             ready = selector.select(SHOW if pipes.coming else TICK)
             for key, _ in ready:
-                _read(selector, key, pipes, child)
+                _read(selector, key, pipes, running)
             pipes.show()
             if len(pipes.events.results) > results:  # it is about to end
                 results = len(pipes.events.results)
                 meter.look()
-            if not ready and child.poll() is not None:  # something outlived it, silent, and holds the pipes
-                if lifeline.closed:
+            if not ready and running.poll() is not None:  # something outlived it, silent, and holds the pipes
+                if child.lifeline.closed:
                     break
-                lifeline.close()
+                child.lifeline.close()
             if ended is None and pipes.events.lacks_hive:
                 ended = NO_HIVE
             elif ended is not None or time.monotonic() < next_tick:
@@ -212,11 +248,10 @@ def _pump(
                 next_tick = time.monotonic() + TICK
                 meter.look()
                 ended = _must_end(pipes.hooks, deadline, meter)
-            if ended is not None:
-                if ended is not TOO_MUCH_MEMORY:  # that has no time for a farewell
-                    _interrupt(child)
+            if ended is TOO_MUCH_MEMORY:  # that has no time for a farewell
                 child.kill()
-                lifeline.close()
+            elif ended is not None:
+                child.interrupt()
     pipes.take_stdout(b"\n")
     return ended
 
@@ -241,15 +276,6 @@ def _must_end(hooks: TurnHooks, deadline: float, meter: Meter) -> Verdict | None
     if time.monotonic() > deadline:
         return Verdict(Outcome.TIMEOUT, "the turn took longer than session.turnTimeout")
     return None
-
-
-def _interrupt(child: process.Popen[bytes]) -> None:
-    """SIGINT to Claude Code, which ends its own children, and a moment for that."""
-    for pid in claude_processes(child.pid):
-        _signal(pid, signal.SIGINT)
-    deadline = time.monotonic() + INTERRUPT_TIME
-    while child.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.02)
 
 
 def _signal(pid: int, number: int) -> None:

@@ -10,7 +10,7 @@ import sqlite3
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from hyperhive.errors import NotFound
 
@@ -200,14 +200,28 @@ def leased(connection: sqlite3.Connection, recipient: str) -> list[Message]:
     return _select(connection, f"{_LEASED} AND lease_until > ? ORDER BY id DESC", (recipient, time.time()))
 
 
-def in_work(connection: sqlite3.Connection, recipient: str) -> tuple[int, int] | None:
-    """Chain (as `Message.chain`, but never 0) and hops of the newest message that the recipient works on now."""
-    query = (
-        f"SELECT CASE chain WHEN 0 THEN id ELSE chain END, hops FROM messages WHERE {_LEASED}"  # noqa: S608
-        " AND lease_until > ? ORDER BY id DESC LIMIT 1"
+class Step(NamedTuple):
+    """A message's place in its exchange; `chain` is the id of the exchange's first message, its own if it is that."""
+
+    id: int
+    sender: str
+    chain: int
+    hops: int
+
+
+def step(message: Message) -> Step:
+    """That message's place."""
+    return Step(message.id, message.sender, message.chain or message.id, message.hops)
+
+
+def in_work(connection: sqlite3.Connection, recipient: str) -> list[Step]:
+    """What was given to that recipient and is not acknowledged, also if its lease ran out: the newest hundred."""
+    rows = connection.execute(
+        f"SELECT id, sender, CASE chain WHEN 0 THEN id ELSE chain END, hops FROM messages WHERE {_LEASED}"  # noqa: S608
+        " ORDER BY id DESC LIMIT 100",
+        (recipient,),
     )
-    row: tuple[int, int] | None = connection.execute(query, (recipient, time.time())).fetchone()
-    return row
+    return [Step(*row) for row in rows]
 
 
 def deliver(connection: sqlite3.Connection, recipient: str, ids: Iterable[int], *, leased: bool = True) -> int:
@@ -224,14 +238,28 @@ def deliver(connection: sqlite3.Connection, recipient: str, ids: Iterable[int], 
     return max(cursor.rowcount, 0)  # -1 when there were no ids
 
 
+def park(connection: sqlite3.Connection, recipient: str, ids: Iterable[int]) -> list[Message]:
+    """Make dead letters of those that the recipient was given and has not acknowledged; returns them."""
+    found = [
+        _select(connection, f"id = ? AND {_WAITING} AND lease_until IS NOT NULL", (each, recipient)) for each in ids
+    ]
+    letters = [letter for letters in found for letter in letters]
+    _bury(connection, letters)
+    return letters
+
+
+def _bury(connection: sqlite3.Connection, letters: Iterable[Message]) -> None:
+    connection.executemany(
+        "UPDATE messages SET dead_at = ?, lease_until = NULL WHERE id = ?", [(time.time(), each.id) for each in letters]
+    )
+
+
 def park_tired(connection: sqlite3.Connection, recipient: str, attempts: int) -> list[Message]:
     """Make dead letters of the messages that were leased `attempts` times and wait again; returns them."""
     now = time.time()
     rest = f"{_WAITING} AND attempts >= ? AND (lease_until IS NULL OR lease_until <= ?)"
     tired = _select(connection, f"{rest} ORDER BY id", (recipient, attempts, now))
-    connection.executemany(
-        "UPDATE messages SET dead_at = ?, lease_until = NULL WHERE id = ?", [(now, each.id) for each in tired]
-    )
+    _bury(connection, tired)
     return tired
 
 

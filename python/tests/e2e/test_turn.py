@@ -215,10 +215,12 @@ def test_a_turn_over_its_time_is_ended_and_the_operator_is_told(tmp_path: Path) 
 
     async def go() -> None:
         async with rig(tmp_path, session=limits, bash={"allow": ["sleep *"], "deny": []}) as hive:
-            turn = await hive.turn_done(await hive.say([bash("sleep 77777"), {"text": "ok"}]), timeout=40)
-            assert turn["outcome"] == "turn_timeout", turn
-            told = await hive.broker.inbox(all_=False, limit=10)
-            assert "turn_timeout" in told[0].body
+            message = await hive.say([bash("sleep 77777"), {"text": "ok"}])
+            await hive.until(lambda c: c.execute("SELECT 1 FROM messages WHERE dead_at > 0").fetchone(), 40)
+            assert await hive.outcomes() == ["turn_timeout"]
+            (told,) = await hive.broker.inbox(all_=False, limit=10)
+            event = json.loads(told.body)
+            assert (event["message"], "turn 1 ended with turn_timeout: " in event["reason"]) == (message, True), event
             assert not _alive("sleep\x0077777")
 
     asyncio.run(go())
