@@ -65,14 +65,17 @@ async def bounded(
         (use(written=1_000_000), 1.25),
         (use(read=1_000_000), 0.1),
         (use(1_000_000, model="claude-sonnet-5"), 3.0),
-        (use(1_000_000, model="claude-opus-4-1"), 15.0),
+        (use(1_000_000, model="claude-opus-4-1-20250805"), 15.0),
+        (use(1_000_000, model="claude-opus-4-20250514"), 15.0),
+        (use(1_000_000, model="claude-opus-4-5-20251101"), 5.0),
+        (use(1_000_000, model="claude-own-1"), 7.0),
         (use(1_000_000, model="something-new"), 25.0),
     ],
 )
 def test_a_use_costs_by_its_models_family_and_an_unknown_model_is_the_dearest(used: Use, dollars: float) -> None:
-    prices = {"opus-4-1": Price(15, 75), "dear": Price(25, 80)}
+    prices = {"own-1": Price(7, 75), "dear": Price(25, 80)}
     assert cost(used, prices) == pytest.approx(dollars)
-    assert cost(use(1_000_000, model="something-new"), {}) == LIST["opus"].input
+    assert cost(use(1_000_000, model="something-new"), {}) == LIST["opus-4-1"].input
 
 
 @pytest.mark.parametrize(

@@ -90,3 +90,15 @@ def test_an_error_or_a_token_count_is_no_use() -> None:
         meter = Meter()
         meter.whole(body)
         assert not meter.seen, body
+
+
+def delta(text: str) -> bytes:
+    return event({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}})
+
+
+def test_what_passed_before_a_stream_broke_off_is_estimated() -> None:
+    meter = Meter()
+    meter.feed(event(START) + delta("word " * 100) * 200)
+    assert 20_000 < meter.use.output_tokens < 30_000
+    meter.feed(event(DELTA))
+    assert meter.use.output_tokens == 42

@@ -30,7 +30,15 @@ class Price:
 Prices = Mapping[str, Price]
 """By a part of the model's id."""
 
-LIST: Prices = {"haiku": Price(1, 5), "sonnet": Price(3, 15), "opus": Price(5, 25)}
+LIST: Prices = {
+    "haiku": Price(1, 5),
+    "sonnet": Price(3, 15),
+    "opus": Price(5, 25),
+    "claude-opus-4-2025": Price(15, 75),  # Opus 4 and 4.1; the later ones cost a third
+    "opus-4-0": Price(15, 75),
+    "opus-4-1": Price(15, 75),
+    "claude-3-opus": Price(15, 75),
+}
 
 
 def cost(use: Use, prices: Prices) -> float:

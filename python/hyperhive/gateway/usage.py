@@ -13,13 +13,18 @@ from hyperhive.store.usage import Use
 MAX_LINE = 1024 * 1024
 """Bytes of one event's line that are kept; a longer one is passed on uncounted."""
 
+BYTES_PER_TOKEN = 4
+FRAME = 100
+"""Bytes of a delta's line that are not the text in it."""
+
 _INPUT = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
 
 
 class Meter:
     """Counts one answer. Cache tokens, written and read, count as input; broken events count nothing.
 
-    `seen` is whether the answer told of any usage.
+    `seen` is whether the answer told of any usage. The API says at the end of a stream how much it wrote; of one that
+    ends before, what passed by is estimated.
     """
 
     def __init__(self) -> None:
@@ -27,6 +32,7 @@ class Meter:
         self._model = ""
         self._input = dict.fromkeys(_INPUT, 0)
         self._output = 0
+        self._passed = 0
         self._line = bytearray()
         self._overlong = False
 
@@ -34,7 +40,7 @@ class Meter:
     def use(self) -> Use:
         """What was used so far, as last reported."""
         fresh, written, read = (self._input[name] for name in _INPUT)
-        return Use(self._model, fresh, written, read, self._output)
+        return Use(self._model, fresh, written, read, max(self._output, self._passed // BYTES_PER_TOKEN))
 
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes of an event stream, cut anywhere."""
@@ -62,7 +68,11 @@ class Meter:
 
     def _take(self, line: bytes) -> None:
         # Nearly every line is a delta of text: a look for the two names is cheaper than parsing them all.
-        if not line.startswith(b"data:") or (b'"message_start"' not in line and b'"message_delta"' not in line):
+        if not line.startswith(b"data:"):
+            return
+        if b'"content_block_delta"' in line:
+            self._passed += max(0, len(line) - FRAME)
+        if b'"message_start"' not in line and b'"message_delta"' not in line:
             return
         event = _object(line.removeprefix(b"data:"))
         match event.get("type"), event.get("message"):
@@ -70,6 +80,7 @@ class Meter:
                 self._message(message)
             case "message_delta", _:
                 self._usage(event.get("usage"))
+                self._passed = 0  # the API has said it
 
     def _message(self, message: dict[str, Any]) -> None:
         model = message.get("model")
