@@ -3,7 +3,7 @@ import json
 import shlex
 
 URL = "http://127.0.0.1:8420"
-CURL = f"curl -sS --fail-with-body -b /tmp/jar -c /tmp/jar -H 'Origin: {URL}'"
+CURL = f"curl -sS --fail-with-body -b /tmp/jar -c /tmp/jar -H @/tmp/key -H 'Origin: {URL}'"
 
 # Opens the terminal at argv[1], types the lines of standard input, prints what comes until it has said argv[2].
 CLIENT = r"""
@@ -47,7 +47,8 @@ def send(method, path, body):
 
 
 def terminal(typed, until):
-    argv = f"python3 -c {shlex.quote(CLIENT)} '/v1/agents/worker/terminal?cols=100&rows=30' {shlex.quote(until)}"
+    path = f"/v1/agents/worker/terminal?cols=100&rows=30&key={key}"
+    argv = f"python3 -c {shlex.quote(CLIENT)} '{path}' {shlex.quote(until)}"
     return host.succeed(f"printf %s {shlex.quote(typed)} | timeout 30 {argv}")
 
 
@@ -61,7 +62,12 @@ with subtest("without a session there is nothing but the page"):
 
 with subtest("a link logs in once, as the user who asked for it"):
     link = host.succeed("runuser -u ops -- hyperhive dashboard").strip().partition("#link=")[2]
-    assert send("POST", "/v1/session", {"link": link})["user"] == "ops"
+    host.succeed("touch /tmp/key")
+    session = send("POST", "/v1/session", {"link": link})
+    assert session["user"] == "ops", session
+    host.fail(f"{CURL} {URL}/v1/agents")  # the cookie alone is not enough
+    key = session["key"]
+    host.succeed(f"echo 'X-Hyperhive-Key: {key}' > /tmp/key")
     host.fail(f"{CURL} -H 'Content-Type: application/json' -d '{json.dumps({'link': link})}' {URL}/v1/session")
     assert {agent["name"] for agent in get("/v1/agents")["agents"]} == {"manager", "worker"}
 

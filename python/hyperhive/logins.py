@@ -1,6 +1,8 @@
 """Who may use the dashboard: links that log a browser in once, and the sessions that they become.
 
 A link is asked for on operator.sock, whose peer the kernel names; so a session acts as the user who asked for its link.
+It has two halves: the secret in a cookie, which no script can read but which browsers send to every port of the host, and
+the key, which the page keeps for its own origin and sends with each request.
 """
 
 from __future__ import annotations
@@ -45,6 +47,15 @@ class _Link:
     expires_at: float
 
 
+@dataclass(frozen=True)
+class Session:
+    """A new session: whose, and its two halves."""
+
+    user: str
+    secret: str
+    key: str
+
+
 class Logins:
     """Links in memory, sessions in the database."""
 
@@ -64,27 +75,27 @@ class Logins:
         self._links[name] = _Link(secret, user, now + LINK_TIME)
         return f"{name}.{secret}"
 
-    async def log_in(self, link: str) -> tuple[str, str]:
-        """Use a link up: the user, and the secret of a new session. Raises NotLoggedIn, TooManyAttempts."""
+    async def log_in(self, link: str) -> Session:
+        """Use a link up for a new session. Raises NotLoggedIn, TooManyAttempts."""
         name, _, secret = link.partition(".")
         found = self._links.pop(name, None)  # a wrong secret uses it up too: there is one try
         if found is None or found.expires_at <= time.monotonic() or not _same(secret, found.secret):
             self._count_wrong()
             raise NotLoggedIn("this link was used already or is over; `hyperhive dashboard` gives another")
-        session = secrets.token_urlsafe(32)
-        await self._database.write(lambda c: sessions.create(c, session, found.user, SESSION_TIME))
-        return found.user, session
+        made = Session(found.user, secrets.token_urlsafe(32), secrets.token_urlsafe(32))
+        await self._database.write(lambda c: sessions.create(c, made.secret, made.key, made.user, SESSION_TIME))
+        return made
 
-    async def user(self, session: str | None) -> str:
-        """Whose session it is. Raises NotLoggedIn."""
-        user = None if not session else await self._database.read(lambda c: sessions.user_of(c, session))
+    async def user(self, secret: str | None, key: str | None) -> str:
+        """Whose session it is that these are the halves of. Raises NotLoggedIn."""
+        user = await self._database.read(lambda c: sessions.user_of(c, secret, key)) if secret and key else None
         if user is None:
             raise NotLoggedIn("log in first: `hyperhive dashboard` gives a link")
         return user
 
-    async def log_out(self, session: str) -> None:
+    async def log_out(self, secret: str) -> None:
         """End a session."""
-        await self._database.write(lambda c: sessions.end(c, session))
+        await self._database.write(lambda c: sessions.end(c, secret))
 
     def _count_wrong(self) -> None:
         now = time.monotonic()

@@ -91,11 +91,14 @@ class Page:
 
 @dataclass(eq=False)
 class Terminal:
-    """One open terminal. `used` is when somebody last typed or watched (monotonic seconds)."""
+    """One open terminal. `used` is when somebody last typed or opened a page on it (monotonic seconds); `shown_to` who
+    that was.
+    """
 
     agent: str
     opened_by: str
     line: Line
+    shown_to: str
     id: str = field(default_factory=lambda: secrets.token_hex(4))
     opened_at: float = field(default_factory=time.time)
     used: float = field(default_factory=time.monotonic)
@@ -148,7 +151,9 @@ class Terminal:
             except (asyncio.IncompleteReadError, ConnectionError):
                 return "the container ended"
             if kind == b"x":
-                return f"the shell ended (exit {data.decode(errors='replace')[:10]})"
+                return f"the shell ended (exit {_exit_code(data)})"
+            if kind != b"d" or not data:  # nor is an empty frame anything that a shell printed
+                return "the harness sent nonsense"
             await self._print(data)
             await asyncio.sleep(0)  # a buffer holds very many short frames: between them the others have their turn
 
@@ -158,7 +163,6 @@ class Terminal:
         if len(self.kept) > 2 * KEPT:
             del self.kept[:-KEPT]
         if self.page is not None:
-            self.used = time.monotonic()
             try:
                 await self.page.show(data)
             except Exception as gone:  # whatever a broken WebSocket raises: the shell goes on without it
@@ -166,11 +170,16 @@ class Terminal:
                 self.page = None
 
 
+def _exit_code(data: bytes) -> str:
+    text = data.decode(errors="replace")
+    return text if text.removeprefix("-").isdecimal() and text.isascii() and len(text) < 5 else "unknown"
+
+
 class Terminals:
-    """All open terminals, one an agent. Opening and closing are in the audit log."""
+    """All open terminals, one an agent. Opening, taking over and closing are in the audit log."""
 
     def __init__(self, database: Database, controls: Controls, *, idle: float) -> None:
-        """`idle`: seconds without anybody who types or watches, after which a terminal is ended."""
+        """`idle`: seconds without anybody who types or comes to look, after which a terminal is ended."""
         self._database = database
         self._controls = controls
         self._idle = idle
@@ -190,15 +199,27 @@ class Terminals:
         """
         async with self._locks.setdefault(agent, asyncio.Lock()):
             terminal = self._open.get(agent)
+            if terminal is not None and not await self._rejoin(terminal, actor, columns, rows):
+                terminal = None
             if terminal is None:
                 terminal = await self._begin(agent, actor, columns, rows)
-            else:
-                await terminal.resize(columns, rows)
             if terminal.page is not None:
                 terminal.page.end("another page has taken this terminal over")
             terminal.page = None
             await terminal.show_on(page)
             return terminal
+
+    async def _rejoin(self, terminal: Terminal, actor: str, columns: int, rows: int) -> bool:
+        """Let somebody have an open terminal; whether it is still there. That somebody else has it is written down."""
+        try:
+            await terminal.resize(columns, rows)
+        except ConnectionError:  # it is just ending
+            return False
+        if actor != terminal.shown_to:
+            subject, detail = f"agent/{terminal.agent}", {"terminal": terminal.id, "before": terminal.shown_to}
+            await self._database.write(lambda c: audit.append(c, actor, "terminal.taken_over", subject, **detail))
+            terminal.shown_to = actor
+        return True
 
     def detach(self, terminal: Terminal, page: Page) -> None:
         """The page went away; the shell goes on."""
@@ -233,7 +254,7 @@ class Terminals:
             raise BadInput(f"a terminal has 2 to 1000 columns and rows, not {columns} x {rows}")
         async with AsyncExitStack() as stack:
             line = await stack.enter_async_context(self._controls.ask(agent, "terminal", columns=columns, rows=rows))
-            terminal = Terminal(agent, actor, line)
+            terminal = Terminal(agent, actor, line, shown_to=actor)
             detail = {"terminal": terminal.id}
             await self._database.write(lambda c: audit.append(c, actor, "terminal.opened", f"agent/{agent}", **detail))
             self._open[agent] = terminal

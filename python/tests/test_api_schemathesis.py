@@ -29,17 +29,18 @@ NOT_HERE = [checks.ignored_auth, checks.positive_data_acceptance]
 
 
 @contextmanager
-def core(root: Path) -> Iterator[tuple[str, str]]:
-    """A running core in a thread: its address, and a session's cookie."""
+def core(root: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """A running core in a thread: its address, and a session's headers."""
     started, ended = threading.Event(), threading.Event()
-    told: list[tuple[str, str]] = []
+    told: list[tuple[str, dict[str, str]]] = []
 
     async def serve() -> None:
         async with web(root) as made:
             await made.hive.create("worker", nix=nix('bash.allow = [ "ls *" ];'))
             await made.hive.core.broker.send("worker", "operator", "hello")
             browser = await made.browser()
-            told.append((f"http://127.0.0.1:{made.port}", browser.cookie or ""))
+            session = {"Cookie": browser.cookie or "", "X-Hyperhive-Key": browser.key or ""}
+            told.append((f"http://127.0.0.1:{made.port}", session))
             started.set()
             await asyncio.to_thread(ended.wait)
 
@@ -54,8 +55,8 @@ def core(root: Path) -> Iterator[tuple[str, str]]:
 
 
 def test_no_request_gets_an_answer_that_is_not_described(tmp_path: Path) -> None:
-    with core(tmp_path) as (url, cookie):
-        headers = {"Cookie": cookie, "Origin": url}
+    with core(tmp_path) as (url, session):
+        headers = {**session, "Origin": url}
         schema = schemathesis.openapi.from_url(f"{url}/v1/openapi.json", headers=headers)
         tried = 0
         for found in schema.get_all_operations():

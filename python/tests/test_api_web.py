@@ -24,7 +24,7 @@ def test_a_link_logs_in_with_a_cookie_that_no_script_and_no_other_site_gets(tmp_
         async with web(tmp_path) as made:
             browser = made.stranger()
             answer = await browser.log_in(made.link())
-            assert (answer.status, answer.json["user"]) == (200, "root")
+            assert (answer.status, answer.json["user"], answer.json["by"]) == (200, "root", "link")
             cookie = answer.headers["set-cookie"]
             assert cookie.startswith(f"hyperhive-{made.port}=")
             assert {"HttpOnly", "SameSite=strict", "Path=/"} <= {part.strip() for part in cookie.split(";")}
@@ -53,15 +53,24 @@ GUARDED = [
 def test_nothing_is_shown_or_done_without_a_session(tmp_path: Path) -> None:
     async def run() -> None:
         async with web(tmp_path) as made:
-            for cookie in (None, "hyperhive=x", f"hyperhive-{made.port}=guessed"):
-                stranger = Browser(made.port, cookie=cookie)
+            known = await made.browser()
+            for cookie, key in (
+                (None, None),
+                ("hyperhive=x", None),
+                (f"hyperhive-{made.port}=guessed", known.key),
+                (None, known.key),
+                (known.cookie, None),  # all that a page on another port of this host can get hold of
+                (known.cookie, "guessed"),
+            ):
+                stranger = Browser(made.port, cookie=cookie, key=key)
                 answers = {each: await stranger.ask(*each, {} if each[0] != "GET" else None) for each in GUARDED}
                 assert {each: answer.status for each, answer in answers.items()} == dict.fromkeys(GUARDED, 401)
                 assert all(answer.json["code"] == "not_logged_in" for answer in answers.values())
-            with pytest.raises(InvalidStatus) as refused:
-                async with made.stranger().terminal("worker"):
-                    pass
-            assert refused.value.response.status_code == 403
+            for stranger in (made.stranger(), Browser(made.port, cookie=known.cookie, key="guessed")):
+                with pytest.raises(InvalidStatus) as refused:
+                    async with stranger.terminal("worker"):
+                        pass
+                assert refused.value.response.status_code == 403
 
     asyncio.run(run())
 
@@ -84,7 +93,7 @@ def test_a_stream_of_events_ends_with_the_session(tmp_path: Path, monkeypatch: p
             browser = await made.browser()
             reader, writer = await asyncio.open_connection("127.0.0.1", made.port)
             writer.write(
-                f"GET /v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
+                f"GET /v1/events?turns=&key={browser.key} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
                 f"Cookie: {browser.cookie}\r\n\r\n".encode()
             )
             async with asyncio.timeout(10):
@@ -165,7 +174,7 @@ def test_there_is_no_websocket_but_the_terminals(tmp_path: Path, caplog: pytest.
 
 def test_other_names_of_the_address_are_let_in_only_if_the_host_says_so(tmp_path: Path) -> None:
     async def run() -> None:
-        async with web(tmp_path, dashboard=Dashboard(enable=True, port=0, hosts=("hive.example.org",))) as made:
+        async with web(tmp_path, dashboard=Dashboard(enable=True, port=0, hosts=("Hive.Example.org",))) as made:
             browser = await made.browser()
             for host in ("localhost", "localhost:9000", "127.0.0.1:1", "[::1]:8420", "hive.example.org"):
                 origin = f"http://{host}"

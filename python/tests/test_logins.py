@@ -10,7 +10,7 @@ import pytest
 
 from hyperhive import logins
 from hyperhive.errors import Unavailable
-from hyperhive.logins import BURST, Logins, NotLoggedIn, TooManyAttempts
+from hyperhive.logins import BURST, Logins, NotLoggedIn, Session, TooManyAttempts
 from hyperhive.store import sessions
 from hyperhive.store.database import Database
 
@@ -24,32 +24,36 @@ def test_a_link_becomes_a_session_of_its_user_once(tmp_path: Path) -> None:
     async def run() -> None:
         made, database = await _opened(tmp_path)
         link = made.link("ann")
-        user, secret = await made.log_in(link)
-        assert user == await made.user(secret) == "ann"
+        session = await made.log_in(link)
+        assert session.user == await made.user(session.secret, session.key) == "ann"
         with pytest.raises(NotLoggedIn, match="used already"):
             await made.log_in(link)
-        await made.log_out(secret)
+        other = await made.log_in(made.link("ann"))
+        for secret, key in ((session.secret, None), (session.secret, other.key), (None, session.key), ("", "")):
+            with pytest.raises(NotLoggedIn):
+                await made.user(secret, key)
+        await made.log_out(session.secret)
         with pytest.raises(NotLoggedIn):
-            await made.user(secret)
+            await made.user(session.secret, session.key)
         await database.close()
 
     asyncio.run(run())
 
 
 def test_a_session_outlives_the_core_and_the_database_holds_no_secret(tmp_path: Path) -> None:
-    async def run() -> str:
+    async def run() -> Session:
         made, database = await _opened(tmp_path)
-        _, secret = await made.log_in(made.link("ann"))
+        session = await made.log_in(made.link("ann"))
         await database.close()
         again, database = await _opened(tmp_path)
-        assert await again.user(secret) == "ann"
+        assert await again.user(session.secret, session.key) == "ann"
         await database.close()
-        return secret
+        return session
 
-    secret = asyncio.run(run())
+    session = asyncio.run(run())
     held = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     assert b"ann" in held
-    assert secret.encode() not in held
+    assert session.secret.encode() not in held and session.key.encode() not in held
 
 
 def test_an_old_link_is_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,9 +71,9 @@ def test_a_session_ends_with_its_time(tmp_path: Path, monkeypatch: pytest.Monkey
     async def run() -> None:
         made, database = await _opened(tmp_path)
         monkeypatch.setattr(logins, "SESSION_TIME", 0.0)
-        _, secret = await made.log_in(made.link("ann"))
+        session = await made.log_in(made.link("ann"))
         with pytest.raises(NotLoggedIn):
-            await made.user(secret)
+            await made.user(session.secret, session.key)
         await database.close()
 
     asyncio.run(run())
@@ -96,7 +100,7 @@ def test_guesses_are_slowed_down_but_a_right_link_always_works(tmp_path: Path) -
                 await made.log_in("guessed.guessed")
         with pytest.raises(TooManyAttempts):
             await made.log_in("guessed.guessed")
-        assert (await made.log_in(made.link("ann")))[0] == "ann"
+        assert (await made.log_in(made.link("ann"))).user == "ann"
         await database.close()
 
     asyncio.run(run())
@@ -110,7 +114,7 @@ def test_what_is_no_link_logs_nobody_in(tmp_path: Path, link: str) -> None:
         with pytest.raises(NotLoggedIn):
             await made.log_in(link)
         with pytest.raises(NotLoggedIn):
-            await made.user(link)
+            await made.user(link, link)
         await database.close()
 
     asyncio.run(run())
@@ -132,7 +136,7 @@ def test_links_that_nobody_uses_do_not_pile_up(tmp_path: Path, monkeypatch: pyte
 def test_sessions_that_are_over_are_forgotten(tmp_path: Path) -> None:
     async def run() -> None:
         made, database = await _opened(tmp_path)
-        await database.write(lambda c: sessions.create(c, "old", "ann", -1.0))
+        await database.write(lambda c: sessions.create(c, "old", "key", "ann", -1.0))
         await made.log_in(made.link("bob"))
 
         def users(connection: sqlite3.Connection) -> list[str]:

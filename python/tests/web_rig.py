@@ -34,6 +34,7 @@ class Browser:
 
     port: int
     cookie: str | None = None
+    key: str | None = None
     headers: dict[str, str] = field(default_factory=dict)
 
     async def ask(self, method: str, path: str, body: object = None, **headers: str | None) -> Answer:
@@ -44,6 +45,7 @@ class Browser:
         sent: dict[str, str | None] = {"host": f"127.0.0.1:{self.port}", "origin": f"http://127.0.0.1:{self.port}"}
         sent |= {"content-type": "application/json"} if body is not None else {}
         sent |= {"cookie": self.cookie} if self.cookie else {}
+        sent |= {"x-hyperhive-key": self.key} if self.key else {}
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
@@ -66,6 +68,7 @@ class Browser:
         answer = await self.ask("POST", "/v1/session", {"link": link})
         if "set-cookie" in answer.headers:
             self.cookie = answer.headers["set-cookie"].partition(";")[0]
+            self.key = answer.json["key"]
         return answer
 
     def terminal(self, agent: str, size: str = "cols=80&rows=24", **headers: str) -> connect:
@@ -73,7 +76,7 @@ class Browser:
         given = {"Cookie": self.cookie or "", **headers}
         origin = given.pop("Origin", f"http://127.0.0.1:{self.port}")
         return connect(
-            f"ws://127.0.0.1:{self.port}/v1/agents/{agent}/terminal?{size}",
+            f"ws://127.0.0.1:{self.port}/v1/agents/{agent}/terminal?{size}&key={self.key}",
             additional_headers=given,
             origin=origin,  # type: ignore[arg-type]  # a NewType of str
             max_size=None,

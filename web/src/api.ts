@@ -1,5 +1,7 @@
 // Calls of the core's HTTP API. A failed one throws ApiError with the core's own line for a person.
 
+import { key } from "./key";
+
 export class ApiError extends Error {
   constructor(
     message: string,
@@ -23,7 +25,7 @@ async function call<T>(method: string, path: string, body?: unknown): Promise<T>
   try {
     response = await fetch(path, {
       method,
-      headers: body === undefined ? {} : { "content-type": "application/json" },
+      headers: { ...(body === undefined ? {} : { "content-type": "application/json" }), ...(key() === "" ? {} : { "x-hyperhive-key": key() }) },
       body: body === undefined ? null : JSON.stringify(body),
     });
   } catch {

@@ -3,6 +3,7 @@ import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { ApiError, del, get, onLoggedOut } from "./api";
 import { plural } from "./format";
 import { useEvents, useHive, useStatus } from "./hooks";
+import { keep } from "./key";
 import { live } from "./live";
 import { AgentPage } from "./pages/agent";
 import { AuditPage } from "./pages/audit";
@@ -129,7 +130,13 @@ function Bar({ route, session, onLogout }: { route: Route; session: Session; onL
     setTheme(next);
     set(next);
   };
-  const logout = () => void del("/v1/session").then(onLogout, onLogout);
+  const logout = () => {
+    const over = () => {
+      keep(undefined);
+      onLogout();
+    };
+    void del("/v1/session").then(over, over);
+  };
   const link = (page: Route["page"], href: string, label: string, number = 0) => (
     <a href={href} aria-current={route.page === page ? "page" : undefined}>
       {label}
@@ -156,9 +163,11 @@ function Bar({ route, session, onLogout }: { route: Route; session: Session; onL
       <button type="button" class="quiet" onClick={change} title={`colours: ${theme}`} aria-label={`Colours: ${theme}`}>
         {theme === "auto" ? "◐" : theme === "light" ? "☀" : "☾"}
       </button>
-      <button type="button" class="quiet" onClick={logout} title={`logged in as ${session.user}`}>
-        Log out
-      </button>
+      {session.by === "link" && (
+        <button type="button" class="quiet" onClick={logout} title={`logged in as ${session.user}`}>
+          Log out
+        </button>
+      )}
     </header>
   );
 }

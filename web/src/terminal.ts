@@ -3,6 +3,7 @@ import { FitAddon } from "@xterm/addon-fit";
 import { Terminal } from "@xterm/xterm";
 import "@xterm/xterm/css/xterm.css";
 import { url } from "./api";
+import { withKey } from "./key";
 
 const RETRY = [200, 500, 1000, 2000, 5000];
 const PASTE = 64 * 1024;
@@ -40,7 +41,7 @@ export function mount(box: HTMLElement, agent: string, onEnd: (why: string) => v
   const connect = () => {
     const scheme = location.protocol === "https:" ? "wss" : "ws";
     const path = url`/v1/agents/${agent}/terminal` + `?cols=${terminal.cols}&rows=${terminal.rows}`;
-    const mine = new WebSocket(`${scheme}://${location.host}${path}`);
+    const mine = new WebSocket(`${scheme}://${location.host}${withKey(path)}`);
     mine.binaryType = "arraybuffer";
     socket = mine;
     let first = true;

@@ -4,6 +4,10 @@ export interface Session {
   user: string;
   hive: string;
   version: string;
+  /** How the user came: by a link, or a reverse proxy that logs in (and out). */
+  by: "link" | "proxy";
+  /** Of a new session only. */
+  key?: string;
 }
 
 export interface Usage {

@@ -49,9 +49,12 @@ def document(operations: Sequence[Operation[Any]]) -> Json:
         "paths": paths,
         "components": {
             "schemas": SCHEMAS,
-            "securitySchemes": {"session": {"type": "apiKey", "in": "cookie", "name": "hyperhive-8420"}},
+            "securitySchemes": {
+                "session": {"type": "apiKey", "in": "cookie", "name": "hyperhive-8420"},
+                "key": {"type": "apiKey", "in": "header", "name": "X-Hyperhive-Key"},
+            },
         },
-        "security": [{"session": []}],
+        "security": [{"session": [], "key": []}],
     }
 
 
@@ -97,12 +100,11 @@ def _session() -> Json:
             "operationId": "log_in",
             "security": [],
             "requestBody": body,
-            "responses": who,
+            "responses": {"200": _answer("NewSession", "Who is logged in, and the session's key."), **_errors()},
         },
         "delete": {
             "summary": "Log out.",
             "operationId": "log_out",
-            "security": [],
             "responses": {"200": _answer("Nothing", "Done."), **_errors()},
         },
     }

@@ -2,7 +2,9 @@
 
 The core serves it on loopback TCP, where who calls is known by a session's cookie, and, if the host says so, on a unix
 socket for one reverse proxy, which names the user in a header. No request may come from another page: Host, Origin and
-Sec-Fetch-Site are checked, what changes something is JSON, and the cookie is SameSite=Strict.
+Sec-Fetch-Site are checked, what changes something is JSON, and the cookie is SameSite=Strict. Nor is the cookie enough:
+browsers send it to every port of this host. The page's own origin keeps a key besides (logins), and sends it in a header,
+or in the address of what a browser can send no header with: the stream of events and the terminal.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection, Request
@@ -44,6 +46,9 @@ _HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=(), usb=()",
 }
+KEY_HEADER = "x-hyperhive-key"
+KEY = "key"
+"""The parameter of an address that holds the key; no operation sees it."""
 _SAFE = frozenset({"GET", "HEAD"})
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
@@ -77,7 +82,8 @@ class ByCookie:
 
     async def __call__(self, connection: HTTPConnection) -> str:
         """`operator:<user>`. Raises NotLoggedIn."""
-        user = await self.logins.user(connection.cookies.get(self.cookie))
+        key = connection.headers.get(KEY_HEADER) or connection.scope["state"].get(KEY)
+        user = await self.logins.user(connection.cookies.get(self.cookie), key)
         if not self.may(user):
             raise NotLoggedIn(f"{user} is not an operator any more")
         return f"operator:{user}"
@@ -106,7 +112,7 @@ def create_web_app(core: OperatorCore, config: WebConfig, who: Who, logins: Logi
     routes: list[BaseRoute] = [Route("/v1/session", _session(who), methods=["GET"])]
     if logins is not None:
         routes.append(Route("/v1/session", _log_in(core, logins, cookie), methods=["POST"]))
-        routes.append(Route("/v1/session", _log_out(logins, cookie), methods=["DELETE"]))
+        routes.append(Route("/v1/session", _log_out(who, logins, cookie), methods=["DELETE"]))
     routes += operator_routes(core, who)
     app = Starlette(routes=[*routes, terminal_route(core, who)], exception_handlers=error_handlers())
     app.router.default = Page()
@@ -123,7 +129,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp, config: WebConfig) -> None:
         self._app = app
-        self._hosts = _LOOPBACK | config.hosts
+        self._hosts = _LOOPBACK | {host.lower() for host in config.hosts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request or WebSocket."""
@@ -140,7 +146,7 @@ class Guard:
                 message["headers"] = [*message["headers"], *headers]
             await send(message)
 
-        await self._app(scope, receive, send_with_headers)
+        await self._app(_without_key(scope), receive, send_with_headers)
 
     def _check(self, request: HTTPConnection) -> None:
         host = request.headers.get("host", "")
@@ -158,6 +164,16 @@ class Guard:
         kind = request.headers.get("content-type", "application/json").partition(";")[0].strip()
         if not websocket and kind != "application/json":
             raise BadInput("a request's body must be application/json")
+
+
+def _without_key(scope: Scope) -> Scope:
+    """The same with the key out of the address."""
+    pairs = parse_qsl(scope["query_string"].decode(errors="replace"), keep_blank_values=True)
+    keys = [value for name, value in pairs if name == KEY]
+    if not keys:
+        return scope
+    query = urlencode([pair for pair in pairs if pair[0] != KEY]).encode()
+    return {**scope, "query_string": query, "state": {**scope["state"], KEY: keys[0]}}
 
 
 def _hostname(host: str) -> str | None:
@@ -212,30 +228,32 @@ def _root() -> Traversable:
 def _session(who: Who) -> Callable[[Request], Awaitable[Response]]:
     async def session(request: Request) -> Response:
         """GET /v1/session: who is logged in."""
-        return _told((await who(request)).removeprefix("operator:"))
+        by_link = isinstance(who, ByCookie)
+        return _told((await who(request)).removeprefix("operator:"), by="link" if by_link else "proxy")
 
     return session
 
 
-def _told(user: str) -> JSONResponse:
-    return JSONResponse({"user": user, "hive": socket.gethostname(), "version": __version__})
+def _told(user: str, **more: str) -> JSONResponse:
+    return JSONResponse({"user": user, "hive": socket.gethostname(), "version": __version__, **more})
 
 
 def _log_in(core: OperatorCore, logins: Logins, cookie: str) -> Callable[[Request], Awaitable[Response]]:
     async def log_in(request: Request) -> Response:
-        """POST /v1/session {link}: a session for the link."""
-        user, secret = await logins.log_in(text(await read_json(request, 4096), "link"))
-        await core.logged_in(user)
-        answer = _told(user)
-        answer.set_cookie(cookie, secret, max_age=int(SESSION_TIME), httponly=True, samesite="strict")
+        """POST /v1/session {link}: a session for the link; its key is told here and nowhere else."""
+        made = await logins.log_in(text(await read_json(request, 4096), "link"))
+        await core.logged_in(made.user)
+        answer = _told(made.user, by="link", key=made.key)
+        answer.set_cookie(cookie, made.secret, max_age=int(SESSION_TIME), httponly=True, samesite="strict")
         return answer
 
     return log_in
 
 
-def _log_out(logins: Logins, cookie: str) -> Callable[[Request], Awaitable[Response]]:
+def _log_out(who: Who, logins: Logins, cookie: str) -> Callable[[Request], Awaitable[Response]]:
     async def log_out(request: Request) -> Response:
         """DELETE /v1/session: end it."""
+        await who(request)
         if secret := request.cookies.get(cookie):
             await logins.log_out(secret)
         answer = JSONResponse({})

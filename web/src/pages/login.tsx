@@ -1,6 +1,7 @@
 // Log in with the link that `hyperhive dashboard` prints: from the address, or pasted.
 import { useEffect, useState } from "preact/hooks";
 import { ApiError, post } from "../api";
+import { keep } from "../key";
 import { linkIn } from "../router";
 import type { Session } from "../types";
 import { Failure } from "../ui";
@@ -9,7 +10,13 @@ export function Login({ problem, onSession }: { problem: string | null; onSessio
   const [text, setText] = useState("");
   const [error, setError] = useState(problem);
   const use = (link: string) =>
-    post<Session>("/v1/session", { link }).then(onSession, (failure: ApiError) => setError(failure.message));
+    post<Session>("/v1/session", { link }).then(
+      (session) => {
+        keep(session.key);
+        onSession(session);
+      },
+      (failure: ApiError) => setError(failure.message),
+    );
   useEffect(() => {
     const link = location.hash.startsWith("#link=") ? linkIn(location.hash) : null;
     if (link === null) return;

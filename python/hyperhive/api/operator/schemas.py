@@ -96,7 +96,8 @@ _JUDGED: Json = {
 SCHEMAS: dict[str, Json] = {
     "Error": _object(error=TEXT, code=TEXT),
     "Nothing": _object(),
-    "Session": _object(user=TEXT, hive=TEXT, version=TEXT),
+    "Session": _object(user=TEXT, hive=TEXT, version=TEXT, by=_words("link", "proxy")),
+    "NewSession": _object(user=TEXT, hive=TEXT, version=TEXT, by=_words("link"), key=TEXT),
     "Link": _object(url=TEXT),
     "Status": _object(
         version=TEXT,
