@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { beginning, markOf, MARKS, nameOf, pieces, plain, withoutColours } from "./hostile";
+import { beginning, markOf, MARKS, nameOf, parts, pieces, plain, withoutColours } from "./hostile";
 
 const marked = (text: string) => pieces(text).pieces.filter((piece) => piece.mark).map((piece) => piece.text);
 
@@ -81,3 +81,17 @@ test.each(["a\u202e".repeat(500_000), "b".repeat(1_000_000), "\u200b".repeat(1_0
     expect(performance.now() - start).toBeLessThan(1000);
   },
 );
+
+test("a long text is laid out in parts, cut at the ends of lines where they are near; none of it is lost, all share the marks", () => {
+  expect(parts("short\n")).toHaveLength(1);
+  expect(parts("")).toEqual([]);
+  const lines = parts(`${"x".repeat(99)}\n`.repeat(1000));
+  expect(lines.every((part) => !part.broken && part.pieces[0]!.text.length < 8000)).toBe(true);
+  expect(lines.map((part) => part.pieces[0]!.text).join("\n")).toBe(`${"x".repeat(99)}\n`.repeat(1000));
+  const line = parts("😀".repeat(50_000));
+  expect(line.map((part) => part.pieces.map((piece) => piece.text).join("")).join("")).toBe("😀".repeat(50_000));
+  expect([line.length, line.filter((part) => part.broken).length]).toEqual([13, 12]);
+  const odd = parts("a\u202e".repeat(50_000));
+  expect(odd.flatMap((part) => part.pieces).filter((piece) => piece.mark)).toHaveLength(MARKS);
+  expect(odd.reduce((sum, part) => sum + part.rest, 0)).toBe(50_000 - MARKS);
+});

@@ -117,12 +117,13 @@ export function Text({ text }: { text: string }) {
   return useMemo(() => marked(pieces(text)), [text]);
 }
 
-function marked({ pieces: found, rest }: Pieces) {
+/** `told`: how many characters without a mark of their own it says that there are from here on. */
+function marked({ pieces: found, rest }: Pieces, told = rest) {
   return (
     <bdi class="hostile">
       {found.map((piece, index) => {
         if (piece.mark) return <Mark run={piece.text} />;
-        return rest > 0 && index === found.length - 1 ? [<Rest count={rest} />, piece.text] : piece.text;
+        return told > 0 && index === found.length - 1 ? [<Rest count={told} />, piece.text] : piece.text;
       })}
     </bdi>
   );
@@ -207,9 +208,9 @@ export function Long({ text, code = false, longest = LONG, tallest = TALL, missi
 /** A text whose marks are more than MARKS shows ten times as many on demand. */
 function Marked({ text }: { text: string }) {
   const [marks, setMarks] = useState(MARKS);
-  const found = useMemo(() => pieces(text, marks), [text, marks]);
-  const drawn = useMemo(() => marked(found), [found]);
-  const { rest } = found;
+  const found = useMemo(() => parts(text, marks), [text, marks]);
+  const drawn = useMemo(() => found.map(drawnPart), [found]);
+  const rest = restOf(found);
   return (
     <>
       {drawn}
@@ -220,6 +221,38 @@ function Marked({ text }: { text: string }) {
       )}
     </>
   );
+}
+
+const PART = 8000;
+
+export interface Part extends Pieces {
+  /** It ends within a line. */
+  broken: boolean;
+}
+
+/** A long text in parts: to lay out one line of a megabyte takes a browser minutes if its letters are of several fonts. */
+export function parts(text: string, most = MARKS): Part[] {
+  const found: Part[] = [];
+  let left = most;
+  for (let start = 0; start < text.length; ) {
+    const part = beginning(text.slice(start, start + PART + 1), PART);
+    const made = pieces(part, left);
+    left -= made.pieces.filter((piece) => piece.mark).length;
+    start += part.length;
+    found.push({ ...made, broken: start < text.length && text[start] !== "\n" });
+    if (text[start] === "\n") start++;
+  }
+  return found;
+}
+
+function restOf(found: Part[]): number {
+  return found.reduce((sum, { rest }) => sum + rest, 0);
+}
+
+function drawnPart(part: Part, index: number, all: Part[]) {
+  const first = part.rest > 0 && all.findIndex((each) => each.rest > 0) === index;
+  const drawn = marked(part, first ? restOf(all) : 0);
+  return all.length === 1 ? drawn : <div class={part.broken ? "part broken" : "part"}>{drawn}</div>;
 }
 
 /** A text in one line, cut. */
