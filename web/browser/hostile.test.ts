@@ -30,7 +30,8 @@ test("a mail that is long is there in part, is found by its end, and comes whole
   await page.getByRole("searchbox", { name: "Search" }).fill("THE NEEDLE");
   await page.getByRole("heading", { name: "Found" }).waitFor();
   await page.locator("article", { hasText: "crashed" }).waitFor({ state: "detached" });
-  expect(await page.locator("article.message").count()).toBe(1);
+  await expect.poll(() => page.locator("article.message").count()).toBe(1);
+  await mail.waitFor();
   await page.getByRole("searchbox", { name: "Search" }).fill("nowhere at all");
   await page.getByText("Nothing holds that.").waitFor();
   await page.getByRole("searchbox", { name: "Search" }).fill("");
