@@ -301,19 +301,25 @@ class Broker:
         """What waits for the recipient, without a lease."""
         return await self._database.read(lambda c: messages.waiting(c, recipient))
 
-    async def inbox(self, *, all_: bool, limit: int, before: int | None = None) -> list[Message]:
-        """The operator's mail, newest first; only what is unread unless `all_`. `before`: with a smaller id."""
+    async def inbox(self, *, all_: bool, limit: int, before: int | None = None, cut: bool = False) -> list[Message]:
+        """The operator's mail, newest first; only what is unread unless `all_`. `before`: with a smaller id; `cut`: as
+        `messages.mailbox` says.
+        """
         return await self._database.read(
-            lambda c: messages.mailbox(c, OPERATOR, delivered=all_, limit=limit, before=before)
+            lambda c: messages.mailbox(c, OPERATOR, delivered=all_, limit=limit, before=before, cut=cut)
         )
+
+    async def letter(self, message: int) -> Message:
+        """One message of the operator's inbox, read or not. Raises NotFound."""
+        return await self._database.read(lambda c: _operators(c, message))
 
     async def mailbox(self, recipient: str, limit: int) -> list[Message]:
         """Anybody's mail, newest first, without taking any."""
         return await self._database.read(lambda c: messages.mailbox(c, recipient, delivered=True, limit=limit))
 
-    async def flow(self, wanted: Filter, *, limit: int, before: int | None = None) -> list[Message]:
-        """All mail that is wanted, newest first."""
-        return await self._database.read_apart(lambda c: messages.flow(c, wanted, limit=limit, before=before))
+    async def flow(self, wanted: Filter, *, limit: int, before: int | None = None, cut: bool = False) -> list[Message]:
+        """All mail that is wanted, newest first; `cut` as above."""
+        return await self._database.read_apart(lambda c: messages.flow(c, wanted, limit=limit, before=before, cut=cut))
 
     async def mark_read(self, message: int) -> None:
         """The operator has seen it. Raises NotFound for a message that is not the operator's."""
@@ -341,7 +347,7 @@ class Broker:
 
     async def reply(self, message: int, body: str) -> int:
         """Answer a message of the operator's inbox; it is read now. Raises NotFound, and what `send` raises."""
-        answered = await self._database.read(lambda c: _operators(c, message))
+        answered = await self.letter(message)
         if answered.sender == SYSTEM:
             raise BadInput(f"message {message} is from the hive itself; there is nobody to answer")
         number = await self.send(OPERATOR, answered.sender, body, reply_to=message)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from hyperhive.store.turns import Turn, TurnEvent
+
+LONGEST_MS = 10**10
+"""Milliseconds (four months) that an event may tell of; it can hold any number, the agent may have written it."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,12 @@ def timing(turn: Turn, events: Sequence[TurnEvent], sent: Sequence[float], now: 
 def _model(seen: list[tuple[float, dict[str, Any]]]) -> float | None:
     """What Claude Code says that it waited for the API; its results hold the sum of the process."""
     told = [event.get("duration_api_ms") for _, event in seen if event.get("type") == "result"]
-    known = [value for value in told if isinstance(value, int | float)]
+    known = [value for value in told if _is_duration(value)]
     return known[-1] / 1000 if known else None
+
+
+def _is_duration(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LONGEST_MS
 
 
 def _calls(seen: list[tuple[float, dict[str, Any]]], end: float) -> list[tuple[float, float]]:

@@ -5,7 +5,8 @@ Prints a line of JSON with a login link once it is ready, then answers each line
 {"do": "mail", "sender", "body"} writes to the operator, {"do": "pause"} tells the hive of a usage limit, {"do": "park",
 "body"} has a message given up, {"do": "propose", "agent", "nix", "reason"} commits and waits for the check, {"do":
 "settled", "id"} waits for a proposal's end, {"do": "restart"} stops the core and starts it again, {"do": "fill",
-"agents", "proposals"} adds rows to look at. It ends with its standard input.
+"agents", "proposals", "mails", "body", "sender"} adds rows to look at, {"do": "turn", "agent", "events"} one of a turn
+that is over (its events are JSON lines). It ends with its standard input.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from hyperhive.rehearsal.play import play
 from hyperhive.rehearsal.script import marked
 from hyperhive.rehearsal.server import RehearsalServer
 from hyperhive.settings import Role
-from hyperhive.store import agents, proposals
+from hyperhive.store import agents, messages, proposals, turns
 from hyperhive.store.proposals import State
 
 WORKER = 'bash.allow = [ "ls *" "cat *" "sleep *" "echo *" ]; prompt = "You keep the report.";'
@@ -82,9 +83,24 @@ class Rig:
                     connection, agent="worker", commit="c" * 40, reason=f"reason {number}", requester="manager"
                 )
                 proposals.update(connection, made, state="denied")
+            sender = given.get("sender", "worker")
+            kind = "event" if sender == "system" else "mail"
+            for _ in range(given.get("mails", 0)):
+                messages.insert(connection, sender=sender, recipient="operator", kind=kind, body=given["body"])
 
         await self.core.database.write(work)
         return {}
+
+    async def turn(self, given: dict[str, Any]) -> dict[str, Any]:
+        def work(connection: sqlite3.Connection) -> int:
+            made = turns.begin(
+                connection, agent=given["agent"], generation=1, model="haiku", session_id="s", message_ids=[]
+            )
+            turns.add_events(connection, made, given["events"])
+            turns.end(connection, made, outcome="completed", detail="", usage=None, cost_usd=None)
+            return made
+
+        return {"id": await self.core.database.write(work)}
 
 
 async def _serve(root: Path, model: RehearsalServer, lines: asyncio.Queue[str | None]) -> None:

@@ -73,6 +73,8 @@ def _raw(socket: Path, method: str, path: str, body: bytes | None) -> tuple[int,
         ("PUT", "/v1/agents/nobody/budget", b'{"cost_per_day": "5"}', 400, "cost_per_day must be a number or"),
         ("PUT", "/v1/agents/nobody/budget", b'{"cost_per_day": 0}', 400, "it must be at least 0.01"),
         ("PUT", "/v1/agents/nobody/budget", b"{}", 404, "no agent 'nobody'"),
+        ("GET", "/v1/inbox/3", None, 404, "no message 3"),
+        ("GET", "/v1/inbox?brief=2", None, 400, "brief is 2; it must be one of 0, 1"),
         ("GET", "/v1/dead-letters/3", None, 404, "no dead letter 3"),
         ("POST", "/v1/dead-letters/3/requeue", b"{}", 404, "no dead letter 3"),
         ("DELETE", "/v1/dead-letters/3", None, 404, "no dead letter 3"),
@@ -169,3 +171,30 @@ def test_half_an_emoji_in_what_an_agent_does_hides_nothing_from_the_operator(tmp
     told = asyncio.run(go())
     assert {path: status for path, (status, _) in told.items()} == dict.fromkeys(told, 200)
     assert told["/v1/agents"][1]["agents"][0]["doing"] == "Bash: echo ?"
+
+
+def test_a_brief_inbox_cuts_bodies_and_says_by_how_much(tmp_path: Path) -> None:
+    crash = json.dumps({"event": "container_crash", "agent": "worker", "log": "\n" * 5000, "proposal": 3})
+    bodies = ["short", "é" * 2500, f"{'x' * 60_000} needle", crash]
+
+    async def go() -> list[Any]:
+        async with hive(tmp_path) as made:
+            for body in bodies[:-1]:
+                await made.core.broker.send("worker", "operator", body)
+            await made.core.broker.tell("operator", crash)
+            await made.core.broker.send("operator", "operator", "x")
+            asked = ["?brief=1", "", "?brief=1&search=needle", "/2", "/4", "/7"]
+            socket = tmp_path / "run/operator.sock"
+            return [await asyncio.to_thread(_raw, socket, "GET", f"/v1/inbox{each}", None) for each in asked]
+
+    (_, brief), (_, whole), (_, found), (_, second), (_, event), (status, error) = asyncio.run(go())
+    shown = {each["id"]: each for each in brief["messages"]}
+    assert [(len(shown[id_]["body"]), shown[id_]["cut"]) for id_ in (1, 2, 3)] == [(5, 0), (2000, 500), (2000, 58_007)]
+    told = json.loads(shown[4]["body"])
+    assert (told["event"], told["agent"], told["proposal"]) == ("container_crash", "worker", 3)
+    assert len(shown[4]["body"]) <= 2000 and shown[4]["cut"] == len(crash) - len(shown[4]["body"])
+    assert {each["id"]: each["body"] for each in whole["messages"]} == dict(enumerate([*bodies, "x"], 1))
+    assert all("cut" not in each for each in [*whole["messages"], second, event])
+    assert [each["id"] for each in found["messages"]] == [3], "a search looks at what is not shown"
+    assert (second["body"], event["body"], second["read_at"]) == (bodies[1], crash, None)
+    assert (status, error["code"]) == (404, "not_found")

@@ -214,6 +214,21 @@ def test_the_flow_is_all_mail_that_is_wanted_newest_first(connection: sqlite3.Co
     assert found(unread=True) == [second, first]
 
 
+@pytest.mark.parametrize("delivered", [False, True])
+def test_a_list_may_hold_the_beginnings_of_bodies_alone(connection: sqlite3.Connection, delivered: bool) -> None:
+    for body in ("ü" * messages.BRIEF, "ü" * (messages.BRIEF + 1), f"{'x' * 60_000}needle"):
+        put(connection, body)
+    found = messages.mailbox(connection, "bob", delivered=delivered, limit=10, cut=True)
+    assert [(len(each.body), each.cut) for each in found] == [
+        (messages.BRIEF, 60_006 - messages.BRIEF),
+        (messages.BRIEF, 1),
+        (messages.BRIEF, 0),
+    ]
+    assert all(each.cut == 0 for each in messages.mailbox(connection, "bob", delivered=delivered, limit=10))
+    (hit,) = messages.flow(connection, messages.Filter(search="NEEDLE"), limit=10, cut=True)
+    assert (len(hit.body), hit.cut) == (messages.BRIEF, 60_006 - messages.BRIEF)
+
+
 def test_a_search_among_unread_mail_is_not_filled_up_with_read_mail(connection: sqlite3.Connection) -> None:
     unread = put(connection, "report", to="operator")
     read = [put(connection, "report", to="operator") for _ in range(3)]

@@ -141,9 +141,16 @@ test("without a session there is nothing to see", async () => {
 
 test("on a phone nothing is wider than the screen", async () => {
   const { page } = await hive.operator("#/", { viewport: { width: 390, height: 844 }, colorScheme: "dark" });
-  const pages = ["#/", "#/proposals", "#/proposals/1", "#/inbox", "#/mail", "#/audit", "#/agents/worker", "#/agents/worker/settings", "#/agents/worker/notes", "#/agents/worker/logs"];
+  await hive.hive.ask("park", { body: `given up ${"w".repeat(300)}` });
+  const seen: Record<string, string> = { "#/dead-letters": "given up", "#/agents/worker/terminal": "A shell in worker's container" };
+  const pages = ["#/", "#/proposals", "#/proposals/1", "#/inbox", "#/mail", "#/audit", "#/agents/worker", "#/agents/worker/settings", "#/agents/worker/notes", "#/agents/worker/logs", ...Object.keys(seen)];
   for (const each of pages) {
     await go(page, each);
+    if (seen[each]) await page.getByText(seen[each]).first().waitFor();
+    if (each.endsWith("/terminal")) {
+      await page.getByRole("button", { name: "Open a terminal" }).click();
+      await page.locator(".xterm-rows").getByText("worker:~/work$").first().waitFor();
+    }
     await page.waitForLoadState("networkidle").catch(() => undefined);
     const wide = await page.evaluate(() => document.documentElement.scrollWidth);
     await shot(page, `phone${each.replace(/[^a-z0-9]+/g, "-")}`);

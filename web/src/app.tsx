@@ -1,6 +1,7 @@
 // The frame: log in, then navigation, the page, and what is true everywhere (title, connection, keys).
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { ApiError, del, get, onLoggedOut } from "./api";
+import { Boundary } from "./boundary";
 import { plural } from "./format";
 import { useEvents, useHive, useStatus } from "./hooks";
 import { keep } from "./key";
@@ -60,7 +61,11 @@ function Frame({ session, onLogout }: { session: Session; onLogout: () => void }
       <Bar route={route} session={session} onLogout={onLogout} />
       <main id="content" tabIndex={-1}>
         <Failure error={hive.problem} />
-        {hive.loaded && <Page route={route} />}
+        {hive.loaded && (
+          <Boundary place={placeOf(route)} what="This page">
+            <Page route={route} />
+          </Boundary>
+        )}
       </main>
       <p class="unseen" role="status">
         {waiting > 0 ? `${plural(waiting, "thing waits", "things wait")} for you` : ""}
@@ -70,9 +75,13 @@ function Frame({ session, onLogout }: { session: Session; onLogout: () => void }
   );
 }
 
+function placeOf(route: Route): string {
+  return [route.page, route.name, route.tab, route.id].join("/");
+}
+
 /** Another page begins at its top, and the keyboard goes on there; what is typed in keeps the focus. */
 function useArrival(route: Route): void {
-  const place = [route.page, route.name, route.tab, route.id].join("/");
+  const place = placeOf(route);
   const first = useRef(true);
   useEffect(() => {
     if (!first.current) {

@@ -95,7 +95,7 @@ const LOADERS: Record<Part, () => Promise<Partial<Hive>>> = {
   waiting: async () => ({
     waiting: (await get<{ proposals: Brief[] }>("/v1/proposals?state=checked&brief=1&limit=1000")).proposals,
   }),
-  inbox: async () => ({ inbox: (await get<{ messages: Message[] }>("/v1/inbox?limit=1000")).messages }),
+  inbox: async () => ({ inbox: (await get<{ messages: Message[] }>("/v1/inbox?limit=1000&brief=1")).messages }),
   status: async () => ({ status: await get<HiveStatus>("/v1/status") }),
 };
 

@@ -1,5 +1,6 @@
 // A turn's stream of events as steps that a person reads: each tool call with its result.
-import type { Block, LiveEvent, StreamEvent, TurnEvent, Usage } from "./types";
+import { type Block, decode, type StreamEvent, type TurnEvent, type Usage } from "./stream";
+import type { LiveEvent } from "./types";
 
 export type Step =
   | { kind: "text"; key: string; text: string }
@@ -21,11 +22,11 @@ export function steps(events: TurnEvent[], coming = ""): Step[] {
   const found: Step[] = [];
   const calls = new Map<string, Step & { kind: "call" }>();
   for (const { seq, event } of events) {
-    for (const [index, block] of blocks(event).entries()) add(found, calls, `${seq}.${index}`, block);
+    for (const [index, block] of (event.message?.content ?? []).entries()) add(found, calls, `${seq}.${index}`, block);
     const note = noteOf(event);
     if (note !== null) found.push({ kind: "note", key: `${seq}`, ...note });
-    for (const denial of event.permission_denials ?? []) {
-      const call = calls.get(String(denial.tool_use_id));
+    for (const id of event.denied ?? []) {
+      const call = calls.get(id);
       if (call) call.denied = call.failed = true;
     }
   }
@@ -40,7 +41,7 @@ export function written(coming: string, turn: number, told: LiveEvent[]): string
   for (const { kind, data } of told) {
     if (data.turn !== turn) continue;
     if (kind === "turn_text") coming = (coming + String(data.text)).slice(-LONGEST_COMING);
-    else if (kind === "turn_event" && (data.event as StreamEvent).type === "assistant") coming = "";
+    else if (kind === "turn_event" && decode(data.event).type === "assistant") coming = "";
     else if (kind === "turn" && data.outcome !== null) coming = "";
   }
   return coming;
@@ -49,38 +50,26 @@ export function written(coming: string, turn: number, told: LiveEvent[]): string
 function add(found: Step[], calls: Map<string, Step & { kind: "call" }>, key: string, block: Block): void {
   switch (block.type) {
     case "text":
-      if (block.text) found.push({ kind: "text", key, text: String(block.text) });
+      if (block.text) found.push({ kind: "text", key, text: block.text });
       break;
     case "thinking":
-      if (block.thinking) found.push({ kind: "thinking", key, text: String(block.thinking) });
+      if (block.thinking) found.push({ kind: "thinking", key, text: block.thinking });
       break;
     case "tool_use": {
-      const name = String(block.name);
-      const call = { kind: "call", key, name, input: block.input, result: null, failed: false, denied: false } as const;
+      const call = { kind: "call", key, name: block.name, input: block.input, result: null, failed: false, denied: false } as const;
       const step = { ...call } as Step & { kind: "call" };
-      calls.set(String(block.id), step);
+      calls.set(block.id, step);
       found.push(step);
       break;
     }
     case "tool_result": {
-      const call = calls.get(String(block.tool_use_id));
+      const call = calls.get(block.tool_use_id);
       if (!call) break;
-      call.result = resultText(block.content);
-      call.failed = block.is_error === true;
+      call.result = block.content;
+      call.failed = block.is_error;
       call.denied = call.denied || (call.failed && isDenial(call.result));
     }
   }
-}
-
-function blocks(event: StreamEvent): Block[] {
-  const content = event.message?.content;
-  return Array.isArray(content) ? content.filter((block) => typeof block === "object" && block !== null) : [];
-}
-
-function resultText(content: unknown): string {
-  if (typeof content === "string") return content;
-  if (!Array.isArray(content)) return content === undefined ? "" : JSON.stringify(content);
-  return (content as Block[]).map((block) => (block.type === "text" ? String(block.text) : `[${String(block.type)}]`)).join("\n");
 }
 
 export function isDenial(text: string): boolean {
@@ -91,11 +80,11 @@ function noteOf(event: StreamEvent): { text: string; bad: boolean } | null {
   switch (event.type) {
     case "result":
       if (!event.is_error) return null;
-      return { text: `ended with an error: ${typeof event.result === "string" ? event.result : (event.subtype ?? "")}`, bad: true };
+      return { text: `ended with an error: ${event.result ?? event.subtype ?? ""}`, bad: true };
     case "oversized":
-      return { text: `an event of ${event.bytes} bytes was left out`, bad: false };
+      return { text: `an event of ${event.bytes ?? "?"} bytes was left out`, bad: false };
     case "malformed":
-      return { text: `not JSON: ${event.text}`, bad: true };
+      return { text: `not JSON: ${event.text ?? ""}`, bad: true };
     case "system":
       if (event.subtype === "compact_boundary") return { text: "the conversation was compacted", bad: false };
       return null;
@@ -107,10 +96,7 @@ function noteOf(event: StreamEvent): { text: string; bad: boolean } | null {
 /** What a turn has used so far: the result's sum, or that of its messages. */
 export function usageOf(events: TurnEvent[]): { input: number; output: number; cost: number | null } {
   const result = events.findLast(({ event }) => event.type === "result")?.event;
-  if (result?.message === undefined && result !== undefined) {
-    const usage = (result as { usage?: Usage }).usage;
-    if (usage) return { ...tokens(usage), cost: result.total_cost_usd ?? null };
-  }
+  if (result?.usage) return { ...tokens(result.usage), cost: result.total_cost_usd ?? null };
   let input = 0;
   let output = 0;
   for (const { event } of events) {
@@ -123,10 +109,8 @@ export function usageOf(events: TurnEvent[]): { input: number; output: number; c
 }
 
 function tokens(usage: Usage): { input: number; output: number } {
-  const number = (value: unknown) => (typeof value === "number" ? value : 0);
-  const input =
-    number(usage.input_tokens) + number(usage.cache_read_input_tokens) + number(usage.cache_creation_input_tokens);
-  return { input, output: number(usage.output_tokens) };
+  const input = (usage.input_tokens ?? 0) + (usage.cache_read_input_tokens ?? 0) + (usage.cache_creation_input_tokens ?? 0);
+  return { input, output: usage.output_tokens ?? 0 };
 }
 
 /** The part of a call's input that says most, and whether it is all of it. */

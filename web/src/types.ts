@@ -10,13 +10,6 @@ export interface Session {
   key?: string;
 }
 
-export interface Usage {
-  input_tokens?: number;
-  output_tokens?: number;
-  cache_read_input_tokens?: number;
-  cache_creation_input_tokens?: number;
-}
-
 export interface Turn {
   id: number;
   agent: string;
@@ -28,7 +21,6 @@ export interface Turn {
   ended_at: number | null;
   outcome: string | null;
   detail: string | null;
-  usage: Usage | null;
   cost_usd: number | null;
   purpose: "mail" | "compaction";
   commit: string | null;
@@ -88,44 +80,11 @@ export interface Timing {
   total: number;
 }
 
-export interface TurnEvent {
-  seq: number;
-  at: number | null;
-  event: StreamEvent;
-}
-
-// Claude Code's stream-json, as far as it is shown.
-export interface StreamEvent {
-  type: string;
-  subtype?: string;
-  message?: { content?: Block[] | string; usage?: Usage };
-  result?: unknown;
-  is_error?: boolean;
-  total_cost_usd?: number;
-  num_turns?: number;
-  duration_ms?: number;
-  permission_denials?: { tool_use_id?: string }[];
-  model?: string;
-  bytes?: number;
-  text?: string;
-}
-
-export interface Block {
-  type: string;
-  text?: string;
-  thinking?: string;
-  id?: string;
-  name?: string;
-  input?: unknown;
-  tool_use_id?: string;
-  content?: unknown;
-  is_error?: boolean;
-}
-
 export interface TurnDetails {
   turn: Turn;
   timing: Timing;
-  events: TurnEvent[];
+  /** Decode them by stream.ts. */
+  events: unknown[];
   messages: Message[];
 }
 
@@ -146,6 +105,8 @@ export interface Message {
   options: string[] | null;
   expires_at: number | null;
   expired: boolean;
+  /** How many characters of the body are left out, where only its beginning was asked for. */
+  cut?: number;
 }
 
 export type ProposalState =

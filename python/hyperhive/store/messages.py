@@ -14,6 +14,9 @@ from typing import Any, NamedTuple
 
 from hyperhive.errors import NotFound
 
+BRIEF = 2000
+"""Characters of a body that a list shows where whole ones would be too much."""
+
 
 @dataclass(frozen=True)
 class Question:
@@ -28,7 +31,7 @@ class Message:
     """One message. `chain` is the id of the message that began the exchange, `hops` how many answers ago that was.
 
     A question may have `options`, answers to choose from, and a time (`expires_at`) after which its asker was told that
-    no answer came (`expired`).
+    no answer came (`expired`). `cut`: so many characters of the body were not read from the database.
     """
 
     id: int
@@ -48,18 +51,24 @@ class Message:
     expires_at: float | None = None
     expired: bool = False
     replied: bool = False
+    cut: int = 0
 
     def view(self) -> dict[str, Any]:
         """The JSON object that the sockets show; `read_at` is the operator's word for delivered."""
         shown = dict(self.__dict__)
-        del shown["lease_until"], shown["delivered_at"]
+        del shown["lease_until"], shown["delivered_at"], shown["cut"]
         return {**shown, "read_at": self.delivered_at}
 
 
 _COLUMNS = (
-    "id, sender, recipient, kind, body, reply_to, chain, hops, sent_at, lease_until, attempts, delivered_at, dead_at,"
+    "id, sender, recipient, kind, {body}, reply_to, chain, hops, sent_at, lease_until, attempts, delivered_at, dead_at,"
     " options, expires_at, expired, EXISTS (SELECT 1 FROM messages AS answer WHERE answer.reply_to = messages.id AND"
-    " answer.sender = messages.recipient)"
+    " answer.sender = messages.recipient), {cut}"
+)
+_WHOLE = _COLUMNS.format(body="body", cut="0")
+_CUT = _COLUMNS.format(
+    body=f"CASE sender WHEN 'system' THEN body ELSE substr(body, 1, {BRIEF}) END",
+    cut=f"CASE sender WHEN 'system' THEN 0 ELSE max(0, length(body) - {BRIEF}) END",
 )
 _WAITING = "recipient = ? AND delivered_at IS NULL AND dead_at IS NULL"
 _LEASED = "recipient = ? AND lease_until IS NOT NULL"  # delivering and parking end a lease
@@ -75,16 +84,16 @@ WITH RECURSIVE some (name) AS (
 """
 
 
-def _select(connection: sqlite3.Connection, rest: str, values: Sequence[object]) -> list[Message]:
-    rows = connection.execute(f"SELECT {_COLUMNS} FROM messages WHERE {rest}", values)  # noqa: S608
+def _select(connection: sqlite3.Connection, rest: str, values: Sequence[object], *, cut: bool = False) -> list[Message]:
+    rows = connection.execute(f"SELECT {_CUT if cut else _WHOLE} FROM messages WHERE {rest}", values)  # noqa: S608
     return [_message(*row) for row in rows]
 
 
 def _message(*row: Any) -> Message:  # noqa: ANN401  (a row, in the order of the fields)
-    *values, options, expires_at, expired, replied = row
+    *values, options, expires_at, expired, replied, cut = row
     chosen = None if options is None else tuple(json.loads(options))
     build: Any = Message  # the row's order is the fields'
-    message: Message = build(*values, chosen, expires_at, bool(expired), bool(replied))
+    message: Message = build(*values, chosen, expires_at, bool(expired), bool(replied), cut)
     return message
 
 
@@ -287,18 +296,25 @@ def delete(connection: sqlite3.Connection, message: int) -> None:
 
 
 def mailbox(
-    connection: sqlite3.Connection, recipient: str, *, delivered: bool, limit: int, before: int | None = None
+    connection: sqlite3.Connection,
+    recipient: str,
+    *,
+    delivered: bool,
+    limit: int,
+    before: int | None = None,
+    cut: bool = False,
 ) -> list[Message]:
     """The recipient's waiting messages (and, with `delivered`, the others too), newest first.
 
-    `before`: only those with a smaller id.
+    `before`: with a smaller id; `cut`: with BRIEF characters of each body, but of the hive's own events all.
     """
     older = before or _NO_BOUND
     if not delivered:
-        return _select(connection, f"{_WAITING} AND id < ? ORDER BY id DESC LIMIT ?", (recipient, older, limit))
+        rest = f"{_WAITING} AND id < ? ORDER BY id DESC LIMIT ?"
+        return _select(connection, rest, (recipient, older, limit), cut=cut)
     each = (f"SELECT id FROM messages WHERE {which}" for which in (_WAITING, _DELIVERED))  # noqa: S608
     newest = f"SELECT id FROM ({' UNION ALL '.join(each)}) WHERE id < ? ORDER BY id DESC LIMIT ?"  # noqa: S608
-    return _select(connection, f"id IN ({newest}) ORDER BY id DESC", (recipient, recipient, older, limit))
+    return _select(connection, f"id IN ({newest}) ORDER BY id DESC", (recipient, recipient, older, limit), cut=cut)
 
 
 @dataclass(frozen=True)
@@ -312,8 +328,10 @@ class Filter:
     unread: bool = False
 
 
-def flow(connection: sqlite3.Connection, wanted: Filter, *, limit: int, before: int | None = None) -> list[Message]:
-    """All mail that is wanted, newest first; `before`: with a smaller id.
+def flow(
+    connection: sqlite3.Connection, wanted: Filter, *, limit: int, before: int | None = None, cut: bool = False
+) -> list[Message]:
+    """All mail that is wanted, newest first; `before`: with a smaller id; `cut` as for `mailbox`.
 
     It looks at every message, so it belongs on a connection of its own (`Database.read_apart`).
     """
@@ -325,6 +343,7 @@ def flow(connection: sqlite3.Connection, wanted: Filter, *, limit: int, before: 
         " AND (?4 IS NULL OR ?4 IN (id, chain)) AND NOT (?5 AND delivered_at IS NOT NULL)"
         " AND (?6 = '' OR holds(body, sender, recipient)) ORDER BY id DESC LIMIT ?7",
         (before or _NO_BOUND, wanted.agent, wanted.recipient, wanted.chain, wanted.unread, words, limit),
+        cut=cut,
     )
 
 

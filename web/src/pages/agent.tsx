@@ -1,6 +1,7 @@
 // One agent: its head, and the tabs below it.
 import { useState } from "preact/hooks";
 import { url } from "../api";
+import { Boundary } from "../boundary";
 import { Line, Long, withoutColours } from "../hostile";
 import { useHive, useLoaded } from "../hooks";
 import { Card } from "../message";
@@ -72,12 +73,14 @@ export function AgentPage({ name, tab, turn }: { name: string; tab: string; turn
           </a>
         ))}
       </nav>
-      {tab === "turns" && <TurnsTab key={turn} agent={agent} turn={turn} />}
-      {tab === "inbox" && <InboxTab name={name} />}
-      {tab === "settings" && <SettingsTab details={details} />}
-      {tab === "notes" && <NotesTab name={name} />}
-      {tab === "logs" && <LogsTab name={name} />}
-      {tab === "terminal" && <TerminalTab name={name} running={isUp(agent)} />}
+      <Boundary place={`${tab} ${turn}`} what="This tab">
+        {tab === "turns" && <TurnsTab key={turn} agent={agent} turn={turn} />}
+        {tab === "inbox" && <InboxTab name={name} />}
+        {tab === "settings" && <SettingsTab details={details} />}
+        {tab === "notes" && <NotesTab name={name} />}
+        {tab === "logs" && <LogsTab name={name} />}
+        {tab === "terminal" && <TerminalTab name={name} running={isUp(agent)} />}
+      </Boundary>
     </article>
   );
 }

@@ -4,6 +4,7 @@ import { post, query } from "../api";
 import { left } from "../format";
 import { useAction, useDraft, useHive, useNow, useRows, useSettled } from "../hooks";
 import { Line } from "../hostile";
+import { memo } from "../memo";
 import { Card } from "../message";
 import { model } from "../state";
 import type { Message } from "../types";
@@ -21,14 +22,13 @@ export function InboxPage() {
   const hive = useHive();
   const [typed, setTyped] = useState("");
   const search = useSettled(typed.trim());
-  const all = useRows<Message>(query("/v1/inbox", { all: 1, search }), "messages", PAGE, {
+  const all = useRows<Message>(query("/v1/inbox", { all: 1, search, brief: 1 }), "messages", PAGE, {
     outdated: ({ kind, data }) => kind === "read" || (kind === "message" && data.recipient === "operator"),
   });
   useListKeys("article.message");
   const read = all.rows.filter((message) => search !== "" || message.read_at !== null);
   const readAll = useAction(async () => {
-    for (const message of hive.inbox.filter((each) => each.kind === "event")) await post(`/v1/inbox/${message.id}/read`);
-    model.refresh("inbox");
+    for (const message of hive.inbox.filter((each) => each.kind === "event")) await markRead(message);
   });
   const events = hive.inbox.filter((message) => message.kind === "event").length;
   return (
@@ -80,7 +80,17 @@ export function InboxPage() {
   );
 }
 
-function Seen({ message }: { message: Message }) {
+async function markRead(message: Message): Promise<void> {
+  await post(`/v1/inbox/${message.id}/read`);
+  isRead(message);
+}
+
+/** It leaves what is unread at once; nothing has to be loaded for that. */
+function isRead({ id }: Message): void {
+  model.take([{ kind: "read", data: { id } }]);
+}
+
+const Seen = memo(function Seen({ message }: { message: Message }) {
   const [replying, setReplying] = useState(false);
   return (
     <Card message={message}>
@@ -94,17 +104,14 @@ function Seen({ message }: { message: Message }) {
       {replying && <Reply message={message} onSent={() => setReplying(false)} />}
     </Card>
   );
-}
+});
 
-function Open({ message }: { message: Message }) {
-  const mark = useAction(async () => {
-    await post(`/v1/inbox/${message.id}/read`);
-    model.refresh("inbox");
-  });
+const Open = memo(function Open({ message }: { message: Message }) {
+  const mark = useAction(() => markRead(message));
   return (
     <Card message={message}>
       {message.kind === "question" && message.expires_at !== null && <Limit message={message} />}
-      {message.kind !== "event" && <Reply message={message} onSent={() => model.refresh("inbox")} />}
+      {message.kind !== "event" && <Reply message={message} onSent={() => isRead(message)} />}
       <p class="buttons">
         <button type="button" class="quiet" disabled={mark.busy} onClick={() => void mark.run()}>
           Mark as read
@@ -113,7 +120,7 @@ function Open({ message }: { message: Message }) {
       <Failure error={mark.error} />
     </Card>
   );
-}
+});
 
 function Limit({ message }: { message: Message }) {
   const now = useNow(1000);

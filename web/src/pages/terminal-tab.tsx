@@ -2,6 +2,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { del, get, url } from "../api";
 import { useAction } from "../hooks";
+import { Long } from "../hostile";
 import { Failure, Section } from "../ui";
 
 interface Info {
@@ -41,9 +42,9 @@ export function TerminalTab({ name, running }: { name: string; running: boolean 
       </p>
       <Failure error={end.error} />
       {said !== null && (
-        <p role="status" class="notice">
-          {said}
-        </p>
+        <div role="status" class="notice">
+          <Long text={said} longest={1000} tallest={12} />
+        </div>
       )}
       {!open && (
         <button type="button" class="primary" disabled={!running} onClick={start}>

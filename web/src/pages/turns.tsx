@@ -1,14 +1,16 @@
 // An agent's turns: the running or chosen one step by step as it streams, where its time went, and the history.
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { url } from "../api";
+import { Boundary } from "../boundary";
 import { bytes, cost, count, duration, plural } from "../format";
 import { useEvents, useLoaded, useNow, useRows } from "../hooks";
 import { Line, Long, plain, Text } from "../hostile";
 import { memo } from "../memo";
 import { Body } from "../message";
 import { to } from "../router";
+import { decodeRow, decodeRows, type TurnEvent } from "../stream";
 import { mainInput, mergeEvents, type Step, steps, usageOf, written } from "../turn";
-import type { Agent, Timing, Turn, TurnDetails, TurnEvent } from "../types";
+import type { Agent, Timing, Turn, TurnDetails } from "../types";
 import { Badge, Empty, Failure, Section, useFollow, When } from "../ui";
 
 const PAGE = 20;
@@ -65,14 +67,14 @@ function TurnView({ name, id }: { name: string; id: number }) {
   const found = useLoaded<TurnDetails>(path, ({ kind, data }) => kind === "turn" && data.turn === id);
   const [events, setEvents] = useState<TurnEvent[]>([]);
   useEffect(() => {
-    if (found.data) setEvents((old) => mergeEvents(old, found.data!.events));
+    if (found.data) setEvents((old) => mergeEvents(old, decodeRows(found.data!.events)));
   }, [found.data]);
   const [coming, setComing] = useState("");
   useEvents((told) => {
     setComing((old) => written(old, id, told));
     const fresh = told
       .filter((each) => each.kind === "turn_event" && each.data.turn === id)
-      .map((each) => each.data as unknown as TurnEvent);
+      .flatMap((each) => decodeRow(each.data) ?? []);
     if (fresh.length > 0) setEvents((old) => mergeEvents(old, fresh));
   });
   if (!found.data) return <Failure error={found.error} />;
@@ -99,7 +101,9 @@ function TurnView({ name, id }: { name: string; id: number }) {
             <header>
               <strong>{message.sender}</strong> #{message.id}
             </header>
-            <Body message={message} />
+            <Boundary what="This message">
+              <Body message={message} />
+            </Boundary>
           </article>
         ))}
       </details>
@@ -199,7 +203,9 @@ function Steps({ events, coming, running }: { events: TurnEvent[]; coming: strin
         </button>
       )}
       {shown.map((step) => (
-        <StepView {...step} />
+        <Boundary key={step.key} what="This step">
+          <StepView {...step} />
+        </Boundary>
       ))}
       {running && <p class="pulse">the turn goes on …</p>}
       {!running && found.length === 0 && <Empty>It came to no step.</Empty>}

@@ -2,21 +2,52 @@
 
 from __future__ import annotations
 
+import json
+
 from hyperhive.api.operation import Call, Json, Operation, flag, number, text
 from hyperhive.api.operator.core import OperatorCore
-from hyperhive.broker import OPERATOR
-from hyperhive.store.messages import Filter
+from hyperhive.broker import OPERATOR, SYSTEM
+from hyperhive.store.messages import BRIEF, Filter, Message
 
 
 async def inbox(call: Call[OperatorCore]) -> Json:
-    """The operator's mail, newest first: what is unread, or all of it. Looking marks nothing as read."""
-    query, broker = call.query, call.core.broker
+    """The operator's mail, newest first: what is unread, or all of it. Looking marks nothing as read.
+
+    `brief` cuts each body to 2000 characters; `cut` is then how many are left out. The hive's own events stay JSON.
+    """
+    query, broker, brief = call.query, call.core.broker, call.query["brief"] == 1
     if query["search"]:
         wanted = Filter(recipient=OPERATOR, search=query["search"], unread=query["all"] == 0)
-        found = await broker.flow(wanted, limit=query["limit"], before=query["before"])
+        found = await broker.flow(wanted, limit=query["limit"], before=query["before"], cut=brief)
     else:
-        found = await broker.inbox(all_=query["all"] == 1, limit=query["limit"], before=query["before"])
-    return {"messages": [message.view() for message in found]}
+        found = await broker.inbox(all_=query["all"] == 1, limit=query["limit"], before=query["before"], cut=brief)
+    return {"messages": [_brief(message) if brief else message.view() for message in found]}
+
+
+def _brief(message: Message) -> Json:
+    """The message with BRIEF characters of its body; `cut` is how many are left out."""
+    body = _brief_event(message.body) if message.sender == SYSTEM else message.body[:BRIEF]
+    return {**message.view(), "body": body, "cut": message.cut + len(message.body) - len(body)}
+
+
+def _brief_event(body: str) -> str:
+    """An event of the hive's own with less of its longest text, a log or a reason: who reads events reads this too."""
+    over = len(body) - BRIEF
+    if over <= 0:
+        return body
+    try:
+        told: dict[str, str] = json.loads(body)
+        longest = max(
+            (name for name, value in told.items() if isinstance(value, str)), key=lambda name: len(told[name])
+        )
+    except (ValueError, AttributeError):
+        return body[:BRIEF]
+    return json.dumps({**told, longest: told[longest][: max(0, len(told[longest]) - over)]})[:BRIEF]
+
+
+async def letter(call: Call[OperatorCore]) -> Json:
+    """One message of the inbox, whole. Looking does not mark it as read."""
+    return (await call.core.broker.letter(call.id)).view()
 
 
 async def mark_read(call: Call[OperatorCore]) -> Json:
@@ -72,9 +103,10 @@ OPERATIONS: tuple[Operation[OperatorCore], ...] = (
         "GET",
         "/v1/inbox",
         inbox,
-        "Messages",
-        query={"all": flag(), "limit": _LIMIT, "before": _BEFORE, "search": _SEARCH},
+        "Inbox",
+        query={"all": flag(), "limit": _LIMIT, "before": _BEFORE, "search": _SEARCH, "brief": flag()},
     ),
+    Operation("GET", "/v1/inbox/{id}", letter, "Message"),
     Operation("POST", "/v1/inbox/{id}/read", mark_read, "Nothing", body={}),
     Operation("POST", "/v1/inbox/{id}/reply", reply, "Sent", body={"body": text()}, required=("body",)),
     Operation("POST", "/v1/messages", send, "Sent", body={"to": text(), "body": text()}, required=("to", "body")),

@@ -92,6 +92,24 @@ _JUDGED: Json = {
     "lint": _maybe(_list(TEXT)),
     "fingerprint": _maybe(TEXT),
 }
+_MESSAGE: Json = {
+    "id": NUMBER,
+    "sender": TEXT,
+    "recipient": TEXT,
+    "kind": _words("mail", "question", "event"),
+    "body": TEXT,
+    "reply_to": _maybe(NUMBER),
+    "chain": NUMBER,
+    "hops": NUMBER,
+    "sent_at": SECONDS,
+    "attempts": NUMBER,
+    "dead_at": _maybe(SECONDS),
+    "read_at": _maybe(SECONDS),
+    "replied": FLAG,
+    "options": _maybe(_list(TEXT)),
+    "expires_at": _maybe(SECONDS),
+    "expired": FLAG,
+}
 
 SCHEMAS: dict[str, Json] = {
     "Error": _object(error=TEXT, code=TEXT),
@@ -191,24 +209,14 @@ SCHEMAS: dict[str, Json] = {
     "ProposalLog": _object(
         lines=_list(_object(seq=NUMBER, at=SECONDS, step=_words("check", "build", "activate"), text=TEXT))
     ),
-    "Message": _object(
-        id=NUMBER,
-        sender=TEXT,
-        recipient=TEXT,
-        kind=_words("mail", "question", "event"),
-        body=TEXT,
-        reply_to=_maybe(NUMBER),
-        chain=NUMBER,
-        hops=NUMBER,
-        sent_at=SECONDS,
-        attempts=NUMBER,
-        dead_at=_maybe(SECONDS),
-        read_at=_maybe(SECONDS),
-        replied=FLAG,
-        options=_maybe(_list(TEXT)),
-        expires_at=_maybe(SECONDS),
-        expired=FLAG,
-    ),
+    "Message": _object(**_MESSAGE),
     "Messages": _object(messages=_list(_of("Message"))),
+    "InboxRow": {
+        "type": "object",
+        "properties": {**_MESSAGE, "cut": NUMBER},
+        "required": list(_MESSAGE),
+        "additionalProperties": False,
+    },
+    "Inbox": _object(messages=_list(_of("InboxRow"))),
     "Sent": _object(id=NUMBER),
 }
