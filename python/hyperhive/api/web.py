@@ -32,8 +32,9 @@ from hyperhive.errors import BadInput, Forbidden, HyperhiveError, NotFound
 from hyperhive.logins import SESSION_TIME, Logins, NotLoggedIn
 
 CSP = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self'; img-src 'self' data:;"
-    " font-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self';"
+    " img-src 'self' data:; font-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none';"
+    " frame-ancestors 'none'"
 )
 """Nothing from anywhere else, no script in the page; xterm.js sets styles from its script."""
 _HEADERS = {
