@@ -161,3 +161,43 @@ test("where tabs cannot share a worker each has a stream, and one in the backgro
   expect(await streams()).toBe(2);
   await context.close();
 });
+
+test("who asked for notifications gets one while no tab is seen, in plain words", async () => {
+  const { context, page } = await hive.visitor();
+  await context.addInitScript(() => {
+    class Shown {
+      static permission = sessionStorage.getItem("permission") ?? "default";
+      static asked = 0;
+      static shown: string[] = [];
+      static async requestPermission() {
+        Shown.asked++;
+        Shown.permission = "granted";
+        return Shown.permission;
+      }
+      constructor(title: string, { body }: { body: string }) {
+        Shown.shown.push(`${title}: ${body}`);
+      }
+      close() {}
+    }
+    Object.assign(window, { Notification: Shown });
+  });
+  await page.goto((await hive.hive.ask<{ link: string }>("link")).link);
+  const shown = () => page.evaluate(() => (window.Notification as unknown as { shown: string[]; asked: number }).shown);
+  const asked = () => page.evaluate(() => (window.Notification as unknown as { asked: number }).asked);
+  await page.locator(".connection.live").waitFor();
+  await write("nobody has asked yet");
+  expect([await asked(), await shown()]).toEqual([0, []]);
+  await page.getByRole("button", { name: "Notify me" }).click();
+  await page.getByRole("button", { name: "Notify me" }).waitFor({ state: "detached" });
+  expect(await asked()).toBe(1);
+  const [other] = await tabs(context, 1);
+  await show(page, false);
+  await write("one tab is seen");
+  await other!.getByText("one tab is seen").waitFor();
+  expect(await shown()).toEqual([]);
+  await show(other!, false);
+  await write("<b>evil</b> text");
+  await soon(async () => (await shown()).length > 0);
+  expect(await shown()).toEqual(["hyperhive: worker wrote to you"]);
+  await context.close();
+});

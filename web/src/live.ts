@@ -1,5 +1,6 @@
 // The page's end of the stream (stream.ts).
 import { gone, hold } from "./locks";
+import { call } from "./notify";
 import { type Ended, type Status, Stream, type Told, type Wish, WORLD } from "./stream";
 import type { LiveEvent } from "./types";
 
@@ -160,6 +161,8 @@ class Live {
         return this.batch.add({ kind: "reset", data: {} }); // things were loaded before anybody listened
       case "event":
         return this.batch.add(told.event);
+      case "call":
+        return call(told.words);
       case "ended":
         return this.ended(told.why);
     }

@@ -1,5 +1,6 @@
 // One stream for many pages: who gets what, and what happens when a page, the connection or the session ends.
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { callOf } from "./notify";
 import { KINDS, type Port, Stream, type Told, type Wish, type World } from "./stream";
 
 class Source {
@@ -241,6 +242,33 @@ test("hidden pages keep a stream that they share; a page alone gives its own bac
   expect([alone.take().at(-1), current().closed]).toEqual(["status paused", true]);
   alone.wish({ do: "seen", visible: true });
   expect(asked().at(-1)).toBe("turns=&last_event_id=x-3");
+});
+
+test("one page calls the operator, and only while none is seen", () => {
+  const stream = new Stream(world);
+  const pages = [join(stream, { visible: false }), join(stream)];
+  current().greet();
+  const question = { sender: "worker", recipient: "operator", kind: "question", dead_at: null, body: "<b>?" };
+  const calls = () => pages.map((page) => page.take().filter((word) => word.startsWith("call")));
+  current().say("message", question, "x-2");
+  expect(calls()).toEqual([[], []]);
+  pages[1]!.wish({ do: "seen", visible: false });
+  current().say("message", question, "x-3");
+  expect(calls()).toEqual([["call worker asks you something"], []]);
+});
+
+test("what calls the operator has no text of an agent's", () => {
+  const message = { sender: "worker", recipient: "operator", kind: "message", dead_at: null, body: "evil" };
+  const words = [
+    callOf({ kind: "message", data: message }),
+    callOf({ kind: "message", data: { ...message, sender: "system" } }),
+    callOf({ kind: "message", data: { ...message, recipient: "worker" } }),
+    callOf({ kind: "proposal", data: { agent: "worker", state: "checked", reason: "evil" } }),
+    callOf({ kind: "proposal", data: { agent: "worker", state: "applied" } }),
+    callOf({ kind: "agent", data: { name: "worker", event: "crashed", state: "failed" } }),
+    callOf({ kind: "agent", data: { name: "worker", event: "idle" } }),
+  ];
+  expect(words).toEqual(["worker wrote to you", "the hive wrote to you", null, "a proposal for worker waits", null, "worker has failed", null]);
 });
 
 test("every kind of event has a listener", () => {

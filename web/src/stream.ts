@@ -3,6 +3,7 @@
 // again.
 import { ApiError, get } from "./api";
 import { gone } from "./locks";
+import { callOf } from "./notify";
 import type { LiveEvent, Session } from "./types";
 
 export const KINDS = ["hello", "reset", "agent", "turn", "turn_event", "turn_text", "proposal", "proposal_log", "message", "read", "hive"];
@@ -30,6 +31,7 @@ export type Told =
   | { told: "status"; status: Status }
   | { told: "joined" }
   | { told: "event"; event: LiveEvent }
+  | { told: "call"; words: string }
   | { told: "ended"; why: Ended };
 
 export type Port = Pick<MessagePort, "postMessage" | "onmessage">;
@@ -191,6 +193,9 @@ export class Stream {
     const agent = event.kind === "turn_event" || event.kind === "turn_text" ? event.data.agent : null;
     if (event.kind === "turn_event") this.recent = [...this.recent.slice(1 - RECENT), event];
     for (const [port, page] of this.pages) if (agent === null || agent === page.turns) tell(port, { told: "event", event });
+    const words = callOf(event);
+    const [first] = this.pages.keys();
+    if (words !== null && first !== undefined && ![...this.pages.values()].some((page) => page.visible)) tell(first, { told: "call", words });
   }
 
   // The browser's own retry would ask with the parameters of the first try; so it is made here. And a stream does not say
