@@ -162,6 +162,25 @@ test("where tabs cannot share a worker each has a stream, and one in the backgro
   await context.close();
 });
 
+test("a worker that cannot be had, by a browser's rule or since its file is another version's, is done without", async () => {
+  for (const how of ["forbidden", "missing"]) {
+    const { context, page } = await hive.operator("#/inbox");
+    await page.addInitScript((reason) => {
+      const Real = SharedWorker;
+      const Broken = function () {
+        if (reason === "forbidden") throw new DOMException("no", "SecurityError");
+        return new Real("/assets/worker-gone.js", { type: "module" });
+      };
+      Object.assign(window, { SharedWorker: Broken });
+    }, how);
+    await page.reload();
+    await page.locator(".connection.live").waitFor();
+    await write(`told without a worker: ${how}`);
+    await page.getByText(`told without a worker: ${how}`).waitFor();
+    await context.close();
+  }
+});
+
 test("who asked for notifications gets one while no tab is seen, in plain words", async () => {
   const { context, page } = await hive.visitor();
   await context.addInitScript(() => {

@@ -134,19 +134,18 @@ class Live {
     this.line = line;
     void line.then(({ port }) => {
       port.onmessage = (event) => this.line === line && this.hear(event.data as Told);
-    });
+    }, alone);
     if (this.wanted) this.join();
   }
 
   private join(): void {
     const { user, turns } = this;
-    void this.line?.then(({ port, lock }) => {
-      port.postMessage({ do: "join", user, turns, visible: !document.hidden, lock } satisfies Wish);
-    });
+    this.say((lock) => ({ do: "join", user, turns, visible: !document.hidden, lock }));
   }
 
-  private say(wish: Wish): void {
-    void this.line?.then(({ port }) => port.postMessage(wish));
+  private say(wish: Wish | ((lock: string | null) => Wish)): void {
+    const send = ({ port, lock }: Line) => port.postMessage(typeof wish === "function" ? wish(lock) : wish);
+    void this.line?.then(send, () => undefined); // a line that could not be had has been replaced
   }
 
   private hear(told: Told): void {
