@@ -3,6 +3,7 @@ import { defineConfig } from "vite";
 
 export default defineConfig({
   esbuild: { jsx: "automatic", jsxImportSource: "preact" },
+  worker: { format: "es" },
   build: {
     outDir: "../python/hyperhive/web",
     emptyOutDir: true,

@@ -1,8 +1,8 @@
 """Who may use the dashboard: links that log a browser in once, and the sessions that they become.
 
 A link is asked for on operator.sock, whose peer the kernel names; so a session acts as the user who asked for its link.
-It has two halves: the secret in a cookie, which no script can read but which browsers send to every port of the host, and
-the key, which the page keeps for its own origin and sends with each request.
+It has two halves: the secret in a cookie, which no script can read but browsers send to every port of the host, and the
+key, which the page keeps for its own origin and sends with each request.
 """
 
 from __future__ import annotations

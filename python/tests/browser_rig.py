@@ -4,9 +4,10 @@ Prints a line of JSON with a login link once it is ready, then answers each line
 {"do": "link"} gives another link, {"do": "send", "to", "steps"} has an agent do these steps of hyperhive.rehearsal,
 {"do": "mail", "sender", "body"} writes to the operator, {"do": "pause"} tells the hive of a usage limit, {"do": "park",
 "body"} has a message given up, {"do": "propose", "agent", "nix", "reason"} commits and waits for the check, {"do":
-"settled", "id"} waits for a proposal's end, {"do": "restart"} stops the core and starts it again, {"do": "fill",
-"agents", "proposals", "mails", "body", "sender"} adds rows to look at, {"do": "turn", "agent", "events"} one of a turn
-that is over (its events are JSON lines). It ends with its standard input.
+"settled", "id"} waits for a proposal's end, {"do": "streams"} counts those who listen to the events and names the
+agents whose turns they want, {"do": "restart", "forget"} stops the core and starts it again, without any session if so
+asked, {"do": "fill", "agents", "proposals", "mails", "body", "sender"} adds rows to look at, {"do": "turn", "agent",
+"events"} one of a turn that is over (its events are JSON lines). It ends with its standard input.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from core_rig import OVER, nix, until
 from web_rig import Web, web
 
 from hyperhive.config import Dashboard
+from hyperhive.hub import Event
 from hyperhive.rehearsal.play import play
 from hyperhive.rehearsal.script import marked
 from hyperhive.rehearsal.server import RehearsalServer
@@ -72,6 +74,12 @@ class Rig:
     async def settled(self, given: dict[str, Any]) -> dict[str, Any]:
         row = await self.web.hive.settled(given["id"], *(state for state in State if state not in OVER))
         return {"state": row.state, "generation": row.generation}
+
+    async def streams(self, given: dict[str, Any]) -> dict[str, Any]:
+        found = self.core.hub._subscriptions
+        events = {name: Event("turn_event", {"agent": name}) for name in ("manager", "worker")}
+        turns = [name for name, event in events.items() if any(each.wanted(event) for each in found)]
+        return {"streams": len(found), "turns": turns}
 
     async def fill(self, given: dict[str, Any]) -> dict[str, Any]:
         def work(connection: sqlite3.Connection) -> None:
@@ -128,6 +136,8 @@ async def _answer(rig: Rig, lines: asyncio.Queue[str | None]) -> bool:
     while (line := await lines.get()) is not None:
         given = json.loads(line)
         if given["do"] == "restart":
+            if given.get("forget"):
+                await rig.core.database.write(lambda c: c.execute("DELETE FROM sessions"))
             return True
         try:
             _say(await getattr(rig, given["do"])(given))

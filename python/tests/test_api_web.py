@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import os
+import re
 import socket
 from pathlib import Path
 
@@ -105,6 +106,51 @@ def test_a_stream_of_events_ends_with_the_session(tmp_path: Path, monkeypatch: p
     asyncio.run(run())
 
 
+async def heard(port: int, cookie: str, turns: str, until: bytes) -> bytes:
+    """What a stream of events says, from its greeting up to `until`."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(f"GET /v1/events{turns} HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: {cookie}\r\n\r\n".encode())
+    async with asyncio.timeout(10):
+        await reader.readuntil(b"event: hello")
+        said = await reader.readuntil(until)
+    writer.close()
+    return said
+
+
+@pytest.mark.parametrize(
+    ("turns", "told"),
+    [("", "abcc"), ("?turns=", ""), ("?turns=a", "a"), ("?turns=a,c", "acc"), ("?turns=a%2Cnobody", "a")],
+)
+def test_a_stream_tells_of_the_turns_that_it_is_asked_for(tmp_path: Path, turns: str, told: str) -> None:
+    async def run() -> None:
+        async with web(tmp_path) as made:
+            browser = await made.browser()
+            hub = made.hive.core.hub
+            listening = asyncio.create_task(heard(made.port, browser.cookie or "", turns, b'{"id":1}'))
+            while not hub.heard:  # noqa: ASYNC110  # the hub tells nobody who comes
+                await asyncio.sleep(0.01)
+            for agent in "abc":
+                hub.publish("turn_event", {"agent": agent})
+            hub.pass_on("turn_text", {"agent": "c"})
+            hub.publish("read", {"id": 1})
+            said = await listening
+            assert "".join(re.findall(r'"agent":"(.)"', said.decode())) == told
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("turns", [",", "a,", "A", "../x", "a b", "x" * 32, ",".join(["a"] * 51), "%00", "%ff"])
+def test_a_stream_is_asked_for_the_turns_of_agents_only(tmp_path: Path, turns: str) -> None:
+    async def run() -> None:
+        async with web(tmp_path) as made:
+            answer = await (await made.browser()).ask("GET", f"/v1/events?turns={turns.replace(' ', '%20')}")
+            assert (answer.status, answer.json["code"]) == (400, "bad_input")
+            assert "turns m" in answer.json["error"]
+            assert not made.hive.core.hub.heard
+
+    asyncio.run(run())
+
+
 OTHER_PAGES: list[dict[str, str | None]] = [
     {"host": "evil.example"},
     {"host": "127.0.0.1.evil.example"},
@@ -201,7 +247,7 @@ def test_every_answer_carries_the_pages_headers(tmp_path: Path) -> None:
                 assert answer.headers["x-content-type-options"] == "nosniff"
                 assert "server" not in answer.headers
         assert "unsafe-eval" not in CSP
-        assert "script-src 'self';" in CSP
+        assert "script-src 'self'; worker-src 'self';" in CSP
 
     asyncio.run(run())
 

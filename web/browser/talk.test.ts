@@ -141,6 +141,8 @@ test("without a session there is nothing to see", async () => {
 
 test("on a phone nothing is wider than the screen", async () => {
   const { page } = await hive.operator("#/", { viewport: { width: 390, height: 844 }, colorScheme: "dark" });
+  await page.addInitScript(() => Reflect.deleteProperty(window, "SharedWorker")); // as in Chrome on Android
+  await page.reload();
   await hive.hive.ask("park", { body: `given up ${"w".repeat(300)}` });
   const seen: Record<string, string> = { "#/dead-letters": "given up", "#/agents/worker/terminal": "A shell in worker's container" };
   const pages = ["#/", "#/proposals", "#/proposals/1", "#/inbox", "#/mail", "#/audit", "#/agents/worker", "#/agents/worker/settings", "#/agents/worker/notes", "#/agents/worker/logs", ...Object.keys(seen)];

@@ -25,14 +25,25 @@ export function App() {
   const [session, setSession] = useState<Session | null | undefined>(undefined);
   const [error, setError] = useState<string | null>(null);
   useEffect(() => {
-    onLoggedOut(() => setSession(null));
+    live.onEnded((why) => {
+      setError(why === "other" ? "another user has logged in in this browser; reload the page to go on as that one" : null);
+      setSession(null);
+    });
+    onLoggedOut(() => {
+      live.check();
+      setSession(null);
+    });
     get<Session>("/v1/session").then(setSession, (failure: ApiError) => {
       if (failure.status !== 401) setError(failure.message);
       setSession(null);
     });
   }, []);
   if (session === undefined) return <main class="center" aria-busy="true" />;
-  if (session === null) return <Login problem={error} onSession={setSession} />;
+  const begin = (fresh: Session) => {
+    setError(null);
+    setSession(fresh);
+  };
+  if (session === null) return <Login problem={error} onSession={begin} />;
   return <Frame session={session} onLogout={() => setSession(null)} />;
 }
 
@@ -40,14 +51,14 @@ function Frame({ session, onLogout }: { session: Session; onLogout: () => void }
   const route = useRoute();
   const hive = useHive();
   useEvents((events) => model.take(events));
-  useEffect(() => {
+  useLayoutEffect(() => {
+    // before what it shows is loaded, so that nothing falls between
     live.watch(route.page === "agent" && route.tab === "turns" ? (route.name ?? "") : "");
   }, [route.page, route.tab, route.name]);
   useEffect(() => {
-    void live.start().then(() => model.load());
+    void live.start(session.user).then(() => model.load());
     return () => live.stop();
   }, []);
-  useExpiry(onLogout);
   useArrival(route);
   const waiting = waitingFor(hive);
   useEffect(() => {
@@ -92,15 +103,6 @@ function useArrival(route: Route): void {
   }, [place]);
 }
 
-/** An event stream does not say why it ended: whether the session did, another request tells. */
-function useExpiry(onLogout: () => void): void {
-  const status = useStatus();
-  useEffect(() => {
-    if (status !== "lost") return;
-    get<Session>("/v1/session").catch((failure: ApiError) => failure.status === 401 && onLogout());
-  }, [status]);
-}
-
 function skip(event: Event): void {
   event.preventDefault();
   document.getElementById("content")?.focus();
@@ -139,13 +141,12 @@ function Bar({ route, session, onLogout }: { route: Route; session: Session; onL
     setTheme(next);
     set(next);
   };
-  const logout = () => {
-    const over = () => {
-      keep(undefined);
-      onLogout();
-    };
-    void del("/v1/session").then(over, over);
+  const over = () => {
+    keep(undefined);
+    live.logout();
+    onLogout();
   };
+  const logout = () => void del("/v1/session").then(over, over);
   const link = (page: Route["page"], href: string, label: string, number = 0) => (
     <a href={href} aria-current={route.page === page ? "page" : undefined}>
       {label}

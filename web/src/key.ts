@@ -1,8 +1,15 @@
 // The session's key: kept for this origin, port and all, as no cookie is. Without it the cookie is worth nothing.
 
 const NAME = "hyperhive-key";
+let lent: string | null = null;
+
+/** Have this key, which a page has told: a worker has no storage of its own. */
+export function borrow(value: string): void {
+  lent = value;
+}
 
 export function key(): string {
+  if (lent !== null) return lent;
   try {
     return localStorage.getItem(NAME) ?? "";
   } catch {
@@ -11,6 +18,7 @@ export function key(): string {
 }
 
 export function keep(value: string | undefined): void {
+  lent = null;
   try {
     if (value === undefined) localStorage.removeItem(NAME);
     else localStorage.setItem(NAME, value);

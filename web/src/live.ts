@@ -1,14 +1,14 @@
-// What happens, as server-sent events. After a pause of any length it goes on where it was; if that cannot be, `reset`
-// comes, and whoever shows something loads it again.
+// The page's end of the stream (stream.ts).
+import { key } from "./key";
+import { gone, hold } from "./locks";
+import { call } from "./notify";
+import { type Ended, type Status, Stream, type Told, type Wish, WORLD } from "./stream";
 import type { LiveEvent } from "./types";
 
-export const KINDS = ["hello", "reset", "agent", "turn", "turn_event", "turn_text", "proposal", "proposal_log", "message", "read", "hive"];
-const RETRY = 2000;
-const HIDDEN = 60_000;
+export type { Ended, Status };
 const PATIENCE = 1000;
 
 type Listener = (events: LiveEvent[]) => void;
-export type Status = "connecting" | "live" | "lost" | "paused";
 
 /** Collects what comes and hands it on once a frame (a hidden page has no frames: then by a timer). */
 export class Batch<T> {
@@ -36,44 +36,77 @@ function nextFrame(then: () => void): void {
   else requestAnimationFrame(then);
 }
 
-/** One stream for the page. `turns` names the agent whose turn's events are wanted. */
+/** Where the stream is reached, and a lock by which it knows that this page is there. */
+interface Line {
+  port: MessagePort;
+  lock: string | null;
+}
+
+async function sharedLine(fail: () => void): Promise<Line> {
+  const worker = new SharedWorker(new URL("./worker.ts", import.meta.url), { type: "module", name: "hyperhive" });
+  worker.onerror = fail;
+  return { port: worker.port, lock: await hold() };
+}
+
+async function ownLine(): Promise<Line> {
+  const { port1, port2 } = new MessageChannel();
+  new Stream(WORLD, true).attach(port1);
+  return { port: port2, lock: null };
+}
+
 class Live {
-  private source: EventSource | null = null;
+  /** Whether pages share a stream here; Chrome on Android has no worker for it, plain HTTP but to loopback no locks. */
+  shared = typeof SharedWorker !== "undefined" && "locks" in navigator;
+  status: Status = "connecting";
+  private line: Promise<Line> | null = null;
+  private user = "";
   private turns = "";
-  private last: string | null = null;
   private wanted = false;
-  private retry: ReturnType<typeof setTimeout> | undefined;
-  private hiding: ReturnType<typeof setTimeout> | undefined;
-  private readonly listeners = new Set<Listener>();
-  private readonly watchers = new Set<(status: Status) => void>();
-  private readonly batch = new Batch<LiveEvent>((events) => this.listeners.forEach((each) => each(events)));
   private begun: () => void = () => undefined;
   private hasBegun = false;
-  status: Status = "connecting";
+  private patience: ReturnType<typeof setTimeout> | undefined;
+  private readonly listeners = new Set<Listener>();
+  private readonly watchers = new Set<(status: Status) => void>();
+  private ended: (why: Ended) => void = () => undefined;
+  private readonly batch = new Batch<LiveEvent>((events) => this.listeners.forEach((each) => each(events)));
 
   /** Begin to listen. Resolves when nothing that happens from now on is missed: what is loaded then stays true. */
-  start(): Promise<void> {
+  start(user: string): Promise<void> {
+    this.user = user;
     this.wanted = true;
-    this.last = null; // what came before is in the snapshot that is loaded now
     this.hasBegun = false;
     const begun = new Promise<void>((resolve) => (this.begun = resolve));
-    setTimeout(() => this.begin(), PATIENCE);
+    this.patience = setTimeout(() => this.begin(), PATIENCE);
     document.addEventListener("visibilitychange", this.visibility);
-    this.connect();
+    addEventListener("pageshow", this.shown);
+    if (this.line === null) this.dial();
+    else this.join();
     return begun;
   }
 
   stop(): void {
     this.wanted = false;
+    clearTimeout(this.patience);
     document.removeEventListener("visibilitychange", this.visibility);
-    this.close();
+    removeEventListener("pageshow", this.shown);
+    this.say({ do: "leave" });
   }
 
   /** Which agent's turn is watched; "" for none. */
   watch(agent: string): void {
     if (agent === this.turns) return;
     this.turns = agent;
-    if (this.source !== null) this.connect();
+    if (this.wanted) this.say({ do: "watch", turns: agent });
+  }
+
+  /** The operator has logged out: so have all pages of this browser. */
+  logout(): void {
+    this.say({ do: "logout" });
+  }
+
+  /** The core says that there is no session: that may be so for the other pages too. */
+  check(): void {
+    this.say({ do: "check" });
   }
 
   subscribe(listener: Listener): () => void {
@@ -86,59 +119,73 @@ class Live {
     return () => this.watchers.delete(watcher);
   }
 
-  private connect(): void {
-    this.close();
-    const resume = this.last === null ? "" : `&last_event_id=${encodeURIComponent(this.last)}`;
-    const source = new EventSource(`/v1/events?turns=${encodeURIComponent(this.turns)}${resume}`);
-    this.source = source;
-    for (const kind of KINDS) source.addEventListener(kind, (event) => this.take(kind, event));
-    source.onopen = () => this.set("live");
-    source.onerror = () => this.lost();
+  /** Who is told when the session is not this page's any more. */
+  onEnded(listener: (why: Ended) => void): void {
+    this.ended = listener;
   }
 
-  private take(kind: string, event: MessageEvent<string>): void {
-    const resumed = this.last !== null;
-    if (event.lastEventId) this.last = event.lastEventId;
-    if (kind !== "hello") this.batch.add({ kind, data: JSON.parse(event.data) as Record<string, unknown> });
-    else if (!this.hasBegun) this.begin();
-    else if (!resumed) this.batch.add({ kind: "reset", data: {} }); // things were loaded before anybody listened
+  private dial(): void {
+    this.say({ do: "leave" }); // on the line of before, if there is one
+    const alone = () => {
+      if (this.line !== line) return;
+      this.shared = false;
+      this.dial();
+    };
+    const line = this.shared ? sharedLine(alone) : ownLine();
+    this.line = line;
+    void line.then(({ port }) => {
+      port.onmessage = (event) => this.line === line && this.hear(event.data as Told);
+    }, alone);
+    if (this.wanted) this.join();
+  }
+
+  private join(): void {
+    const { user, turns } = this;
+    this.say((lock) => ({ do: "join", user, key: key(), turns, visible: !document.hidden, lock }));
+  }
+
+  private say(wish: Wish | ((lock: string | null) => Wish)): void {
+    const send = ({ port, lock }: Line) => port.postMessage(typeof wish === "function" ? wish(lock) : wish);
+    void this.line?.then(send, () => undefined); // a line that could not be had has been replaced
+  }
+
+  private hear(told: Told): void {
+    if (told.told === "alive") return this.survive(told.lock);
+    if (!this.wanted) return;
+    switch (told.told) {
+      case "status":
+        this.status = told.status;
+        return this.watchers.forEach((each) => each(told.status));
+      case "joined":
+        if (!this.hasBegun) return this.begin();
+        return this.batch.add({ kind: "reset", data: {} }); // things were loaded before anybody listened
+      case "event":
+        return this.batch.add(told.event);
+      case "call":
+        return call(told.words);
+      case "ended":
+        return this.ended(told.why);
+    }
+  }
+
+  // The worker lives in the process of one of its pages, and may end with that.
+  private survive(lock: string): void {
+    const { line } = this;
+    void gone(lock).then(() => this.line === line && this.dial());
   }
 
   private begin(): void {
+    if (this.hasBegun) return;
     this.hasBegun = true;
     this.begun();
   }
 
-  // The browser's own retry would ask with the parameters of the first try; so it is made here.
-  private lost(): void {
-    this.close();
-    this.set("lost");
-    this.retry = setTimeout(() => this.connect(), RETRY);
-  }
-
-  private close(): void {
-    clearTimeout(this.retry);
-    this.source?.close();
-    this.source = null;
-  }
-
-  // A browser has six connections to an origin, for all its pages together: one that nobody sees gives its own back.
-  private readonly visibility = (): void => {
-    clearTimeout(this.hiding);
-    if (document.hidden) {
-      this.hiding = setTimeout(() => {
-        this.close();
-        this.set("paused");
-      }, HIDDEN);
-    } else if (this.wanted && this.source === null) {
-      this.connect();
-    }
+  // A page that the browser kept for its "back" was given up by the stream meanwhile.
+  private readonly shown = (event: PageTransitionEvent): void => {
+    if (event.persisted) this.dial();
   };
 
-  private set(status: Status): void {
-    this.status = status;
-    this.watchers.forEach((each) => each(status));
-  }
+  private readonly visibility = (): void => this.say({ do: "seen", visible: !document.hidden });
 }
 
 export const live = new Live();

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { isDenial, mainInput, mergeEvents, steps, usageOf, written } from "./turn";
-import { decodeRow, type TurnEvent } from "./stream";
+import { decodeRow, type TurnEvent } from "./claude";
 
 const at = (seq: number, event: unknown): TurnEvent => decodeRow({ seq, at: seq, event })!;
 const says = (seq: number, ...content: unknown[]) => at(seq, { type: "assistant", message: { content } });

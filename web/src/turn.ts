@@ -1,5 +1,5 @@
 // A turn's stream of events as steps that a person reads: each tool call with its result.
-import { type Block, decode, type StreamEvent, type TurnEvent, type Usage } from "./stream";
+import { type Block, decode, type StreamEvent, type TurnEvent, type Usage } from "./claude";
 import type { LiveEvent } from "./types";
 
 export type Step =

@@ -83,7 +83,7 @@ export interface Timing {
 export interface TurnDetails {
   turn: Turn;
   timing: Timing;
-  /** Decode them by stream.ts. */
+  /** Decode them by claude.ts. */
   events: unknown[];
   messages: Message[];
 }

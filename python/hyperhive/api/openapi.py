@@ -8,6 +8,7 @@ from typing import Any
 
 from hyperhive import __version__
 from hyperhive.api.operation import Operation
+from hyperhive.api.operator.events import MOST_TURNS
 from hyperhive.api.operator.schemas import SCHEMAS
 
 Json = dict[str, Any]
@@ -23,10 +24,17 @@ _PARAMETERS: dict[str, Json] = {
 }
 _EVENTS: Json = {
     "summary": "What happens, as server-sent events.",
-    "description": "hello, reset, agent, turn, turn_event, proposal, proposal_log, message, read",
+    "description": "hello, reset, agent, turn, turn_event, turn_text, proposal, proposal_log, message, read, hive",
     "operationId": "events",
     "parameters": [
-        {"name": "turns", "in": "query", "schema": {"type": "string"}, "description": "Only this agent's turn_event."},
+        {
+            "name": "turns",
+            "in": "query",
+            "schema": {"type": "array", "items": _PARAMETERS["name"], "maxItems": MOST_TURNS},
+            "style": "form",
+            "explode": False,
+            "description": "Only these agents' turn_event and turn_text; of none if it is empty.",
+        },
         {"name": "last_event_id", "in": "query", "schema": {"type": "string"}, "description": "As the header."},
         {"name": "last-event-id", "in": "header", "schema": {"type": "string"}, "description": "Where to go on."},
     ],

@@ -3,7 +3,7 @@
 The core serves it on loopback TCP, where who calls is known by a session's cookie, and, if the host says so, on a unix
 socket for one reverse proxy, which names the user in a header. No request may come from another page: Host, Origin and
 Sec-Fetch-Site are checked, what changes something is JSON, and the cookie is SameSite=Strict. Nor is the cookie enough:
-browsers send it to every port of this host. The page's own origin keeps a key besides (logins), and sends it in a header,
+browsers send it to every port of this host. The page's own origin keeps a key besides (logins) and sends it in a header,
 or in the address of what a browser can send no header with: the stream of events and the terminal.
 """
 
@@ -34,8 +34,9 @@ from hyperhive.errors import BadInput, Forbidden, HyperhiveError, NotFound
 from hyperhive.logins import SESSION_TIME, Logins, NotLoggedIn
 
 CSP = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self'; img-src 'self' data:;"
-    " font-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self';"
+    " img-src 'self' data:; font-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none';"
+    " frame-ancestors 'none'"
 )
 """Nothing from anywhere else, no script in the page; xterm.js sets styles from its script."""
 _HEADERS = {

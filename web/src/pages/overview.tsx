@@ -4,7 +4,9 @@ import { del, post, url } from "../api";
 import { cost, duration, full, plural } from "../format";
 import { useAction, useHive, useNow } from "../hooks";
 import { Line, plain } from "../hostile";
+import { live } from "../live";
 import { memo } from "../memo";
+import { isUndecided } from "../notify";
 import { Power, usePower } from "../power";
 import { to } from "../router";
 import { decidable, failed, type Hive, model, stateWords, waitingFor } from "../state";
@@ -30,6 +32,7 @@ export function Overview() {
     <>
       <Paused hive={hive} />
       <Waiting hive={hive} />
+      <NotifyMe />
       <Section
         title={`Agents (${hive.agents.length})`}
         actions={
@@ -82,6 +85,20 @@ function Paused({ hive }: { hive: Hive }) {
         <Failure error={resume.error} />
       </div>
     </section>
+  );
+}
+
+/** Asks for the browser's notifications, but only who presses it; there are none from a page that shares no stream. */
+function NotifyMe() {
+  const [undecided, set] = useState(isUndecided());
+  if (!undecided || !live.shared) return null;
+  const ask = () => void Notification.requestPermission().then(() => set(isUndecided()));
+  return (
+    <p class="hint">
+      <button type="button" onClick={ask} title="when something waits for you, and no page of the dashboard is visible">
+        Notify me
+      </button>
+    </p>
   );
 }
 

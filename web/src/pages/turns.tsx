@@ -8,7 +8,7 @@ import { Line, Long, plain, Text } from "../hostile";
 import { memo } from "../memo";
 import { Body } from "../message";
 import { to } from "../router";
-import { decodeRow, decodeRows, type TurnEvent } from "../stream";
+import { decodeRow, decodeRows, type TurnEvent } from "../claude";
 import { mainInput, mergeEvents, type Step, steps, usageOf, written } from "../turn";
 import type { Agent, Timing, Turn, TurnDetails } from "../types";
 import { Badge, Empty, Failure, Section, useFollow, When } from "../ui";

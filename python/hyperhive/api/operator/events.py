@@ -12,26 +12,43 @@ from starlette.responses import Response, StreamingResponse
 
 from hyperhive.api.operation import Who
 from hyperhive.api.operator.core import OperatorCore
-from hyperhive.errors import HyperhiveError
+from hyperhive.errors import BadInput, HyperhiveError
 from hyperhive.hub import Event, Hub
+from hyperhive.settings import NAME
 
 QUIET = 20.0
 """Seconds without news after which something is sent: the connection is still good. And those after which it is asked
 again whether the listener's user is still logged in.
 """
+MOST_TURNS = 50
+"""Agents whose turns' events one stream may ask for by name."""
 
 
 def events_endpoint(core: OperatorCore, who: Who) -> Callable[[Request], Awaitable[Response]]:
-    """The endpoint. `?turns=NAME` leaves out the turns' events of all others; `?last_event_id=` is as the header."""
+    """The endpoint. `?turns=A,B` leaves out the turns' events of all others; `?last_event_id=` is as the header."""
 
     async def events(request: Request) -> Response:
         await who(request)
         after = request.headers.get("last-event-id") or request.query_params.get("last_event_id")
-        stream = _while_logged_in(request, who, _stream(core.hub, after, request.query_params.get("turns")))
+        turns = _names(request.query_params.get("turns"))
+        stream = _while_logged_in(request, who, _stream(core.hub, after, turns))
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
         return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
 
     return events
+
+
+def _names(turns: str | None) -> frozenset[str] | None:
+    """The agents of `a,b`, none of an empty text; None is all. Raises BadInput."""
+    if turns is None:
+        return None
+    names = turns.split(",", MOST_TURNS) if turns else []
+    if len(names) > MOST_TURNS:
+        raise BadInput(f"turns may name {MOST_TURNS} agents; leave it out to get all of them")
+    for name in names:
+        if not NAME.match(name):
+            raise BadInput(f"turns must be names of agents with commas between them, and {name[:40]!r} is none")
+    return frozenset(names)
 
 
 async def _while_logged_in(request: Request, who: Who, stream: AsyncGenerator[str, None]) -> AsyncIterator[str]:
@@ -47,9 +64,9 @@ async def _while_logged_in(request: Request, who: Who, stream: AsyncGenerator[st
             yield text
 
 
-async def _stream(hub: Hub, after: str | None, turns: str | None) -> AsyncGenerator[str, None]:
+async def _stream(hub: Hub, after: str | None, turns: frozenset[str] | None) -> AsyncGenerator[str, None]:
     def wanted(event: Event) -> bool:
-        return turns is None or event.kind not in ("turn_event", "turn_text") or event.data["agent"] == turns
+        return turns is None or event.kind not in ("turn_event", "turn_text") or event.data["agent"] in turns
 
     async with hub.subscribe(after=after, wanted=wanted) as subscription:
         whole = subscription.whole
