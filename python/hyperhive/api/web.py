@@ -3,8 +3,8 @@
 The core serves it on loopback TCP, where who calls is known by a session's cookie, and, if the host says so, on a unix
 socket for one reverse proxy, which names the user in a header. No request may come from another page: Host, Origin and
 Sec-Fetch-Site are checked, what changes something is JSON, and the cookie is SameSite=Strict. Nor is the cookie enough:
-browsers send it to every port of this host. The page's own origin keeps a key besides (logins) and sends it in a header,
-or in the address of what a browser can send no header with: the stream of events and the terminal.
+browsers send it to every port of this host. The page's origin keeps a key besides (logins); it comes in a header, or in
+the address of what a browser can send no header with: the stream of events and the terminal.
 """
 
 from __future__ import annotations
