@@ -126,9 +126,11 @@ def test_a_stream_tells_of_the_turns_that_it_is_asked_for(tmp_path: Path, turns:
         async with web(tmp_path) as made:
             browser = await made.browser()
             hub = made.hive.core.hub
-            listening = asyncio.create_task(heard(made.port, browser.cookie or "", turns, b'{"id":1}'))
-            while not hub.heard:  # noqa: ASYNC110  # the hub tells nobody who comes
+            cookie = f"{browser.cookie}\r\nX-Hyperhive-Key: {browser.key}"
+            listening = asyncio.create_task(heard(made.port, cookie, turns, b'{"id":1}'))
+            while not hub.heard:  # the hub tells nobody who comes
                 await asyncio.sleep(0.01)
+                assert not listening.done(), await listening
             for agent in "abc":
                 hub.publish("turn_event", {"agent": agent})
             hub.pass_on("turn_text", {"agent": "c"})

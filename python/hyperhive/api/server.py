@@ -12,6 +12,7 @@ import logging
 import os
 import socket
 import struct
+import time
 from asyncio import TimerHandle
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,6 +69,7 @@ class _Connection(HttpToolsProtocol):
         self._timer: TimerHandle | None = None
         self._timer_for: tuple[int, str] | None = None
         self._requests = 0
+        self._began = time.monotonic()
         self._stage = "idle"
         self._head = 0
         self._body = 0  # bytes of this request's body
@@ -78,7 +80,7 @@ class _Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         super().connection_made(transport)
-        if len(self.connections) > MAX_CONNECTIONS:
+        if len(self.connections) > MAX_CONNECTIONS and not self._make_room():
             transport.abort()
             return
         peer: socket.socket = transport.get_extra_info("socket")
@@ -88,6 +90,21 @@ class _Connection(HttpToolsProtocol):
         else:  # the kernel ends it then, whatever waits to be sent: an event stream, a terminal, a page
             peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(STALL_TIME * 1000))
         self._arm(IDLE_TIME)
+
+    def _make_room(self) -> bool:
+        """Give up the connection that has been silent longest, one that has asked nothing yet if there is one."""
+        silent = [each for each in self.connections if isinstance(each, _Connection) and each.is_silent]
+        oldest = min(silent, key=lambda each: (each._requests > 0, each._began), default=None)
+        if oldest is None or oldest is self:
+            return False
+        oldest.transport.abort()
+        return True
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether nobody waits for anything on it."""
+        answered = self._running is None or self._running.response_complete
+        return self._stage == "idle" and answered and not self.transport.is_closing()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
