@@ -26,6 +26,16 @@ def wait_for(state, count):
     return proposals(state)
 
 
+def apply(text, why, applied):
+    """Commit that agent.nix as the manager, and let the operator have it applied, as the `applied`th one."""
+    manager(f"cd {config}; cat > agent.nix <<'EOF'\n{text}\nEOF\ngit commit --quiet -am '{why}'")
+    commit = manager(f"git -C {config} rev-parse HEAD").strip()
+    host.succeed(f"hyperhive apply request worker {commit} --reason '{why}'")
+    (asked,) = wait_for("checked", 1)
+    host.succeed(f"hyperhive apply approve {asked['id']} --yes")
+    wait_for("applied", applied)
+
+
 def quiet():
     """Wait until nobody has mail or work: what a turn sends is stored before the turn ends."""
     idle = '.unread == 0 and .activity == "idle"'
@@ -37,12 +47,7 @@ for name in ("manager", "worker"):
     host.wait_until_succeeds(f'hyperhive agent show {name} --json | grep -q \'"activity": "idle"\'', timeout=90)
 
 with subtest("a commit of the manager's is asked for by the operator and applied"):
-    manager(f"cd {config}; cat > agent.nix <<'EOF'\n{GRANTED}\nEOF\ngit commit --quiet -am 'the play begins'")
-    commit = manager(f"git -C {config} rev-parse HEAD").strip()
-    host.succeed(f"hyperhive apply request worker {commit} --reason 'the play begins'")
-    (asked,) = wait_for("checked", 1)
-    host.succeed(f"hyperhive apply approve {asked['id']} --yes")
-    wait_for("applied", 1)
+    apply(GRANTED, "the play begins", 1)
 
 with subtest("a wish becomes work, a denial, and the manager's commit"):
     host.succeed("hyperhive send manager 'Have worker write the weekly report and compress it.'")
@@ -72,12 +77,7 @@ with subtest("the turns ran as the agent's own user in units of their own"):
 
 with subtest("a turn over its time ends with every process of it, and its mail is a dead letter"):
     slow = GRANTED.replace('"wc *"', '"wc *" "sleep *"').replace("packages", "session.turnTimeout = 10; packages")
-    manager(f"cd {config}; cat > agent.nix <<'EOF'\n{slow}\nEOF\ngit commit --quiet -am 'ten seconds'")
-    commit = manager(f"git -C {config} rev-parse HEAD").strip()
-    host.succeed(f"hyperhive apply request worker {commit} --reason 'ten seconds'")
-    (asked,) = wait_for("checked", 1)
-    host.succeed(f"hyperhive apply approve {asked['id']} --yes")
-    wait_for("applied", 3)
+    apply(slow, "ten seconds", 3)
     steps = json.dumps([{"tool": "Bash", "input": {"command": "sleep 77777"}}])
     script = "REHEARSE:" + base64.b64encode(steps.encode()).decode()  # hyperhive.rehearsal.script
     host.succeed(f"hyperhive send worker {shlex.quote(script)}")

@@ -245,6 +245,7 @@ class Core:
             "agents": len(views),
             "running": sum(view["state"] == "running" for view in views),
             "over_budget": sum(view["over_budget"] is not None for view in views),
+            "trouble": [{"agent": view["name"], "trouble": view["trouble"]} for view in views if view["trouble"]],
             "proposals_waiting": len(waiting),
             "inbox_unread": len(await self.broker.inbox(all_=False, limit=1000)),
             "dead_letters": len(await self.dead_letters.every()),

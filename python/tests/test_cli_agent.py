@@ -28,6 +28,10 @@ def test_the_list_shows_each_agent_at_a_glance(cli: Cli) -> None:
     header, manager, worker = cli("agent", "list").out.splitlines()
     assert header.split() == ["NAME", "ROLE", "STATE", "GENERATION", "MODEL", "UNREAD", "LAST", "TURN"]
     assert "running (in a turn)" in manager
+    waits = agent_view(activity="waiting", trouble="model_overloaded: 529")
+    cli.core.answer("GET /v1/agents", {"agents": [waits]})
+    assert "running (waiting: model_overloaded)" in cli("agent", "list").out
+    cli.core.answer("GET /v1/agents", {"agents": agents})
     assert "began " in manager
     assert worker.split() == ["worker", "agent", "running", "1", "haiku", "3", "-"]
 
@@ -197,7 +201,7 @@ def test_an_agent_that_waits_says_why(cli: Cli) -> None:
     trouble = "usage_limit: it resets at 2026-11-24T16:00:00Z"
     cli.core.answer("GET /v1/agents/worker", agent_details(activity="waiting", trouble=trouble))
     shown = cli("agent", "show", "worker").out
-    assert "running (waiting)" in shown and trouble in shown
+    assert "running (waiting: usage_limit)" in shown and trouble in shown
 
 
 def test_a_budget_is_shown_overridden_and_reset(cli: Cli) -> None:

@@ -20,6 +20,7 @@ STATUS = {
     "dead_letters": 0,
     "paused": None,
     "over_budget": 0,
+    "trouble": [],
 }
 
 
@@ -50,6 +51,14 @@ def test_a_paused_hive_says_until_when_and_why(cli: Cli) -> None:
         "until 1970-01-01T00:00:01.000Z, usage limit: the model API's; `hyperhive resume` tries now"
         in cli("status").out
     )
+
+
+def test_what_keeps_agents_from_work_is_said_by_its_name(cli: Cli) -> None:
+    trouble = [{"agent": "worker", "trouble": "not_logged_in: Invalid API key\x1b"}]
+    cli.core.answer("GET /v1/status", {**STATUS, "trouble": trouble, "dead_letters": 2})
+    shown = cli("status").out
+    assert "worker: not_logged_in: Invalid API key\\x1b\n" in shown
+    assert "2 given up: hyperhive debug dead-letters\n" in shown
 
 
 def test_a_pause_is_ended(cli: Cli) -> None:

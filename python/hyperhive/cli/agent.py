@@ -53,7 +53,8 @@ def _state(agent: dict[str, Any]) -> str:
     if over := agent["over_budget"]:
         return f"{agent['state']} (over budget until {iso(over['until'])[:16]}Z)"
     words = ACTIVITIES.get(agent["activity"]) if agent["state"] == "running" else None
-    return f"running ({words})" if words else str(agent["state"])
+    why = f": {agent['trouble'].partition(':')[0]}" if words == "waiting" and agent["trouble"] else ""
+    return f"running ({words}{why})" if words else str(agent["state"])
 
 
 def _turn(turn: dict[str, Any] | None) -> str:

@@ -28,8 +28,9 @@ def status(ctx: typer.Context, as_json: AsJson = False) -> None:
             ("agents", f"{found['agents']}, {found['running']} running" + _over(found["over_budget"])),
             ("proposals", _waiting(found["proposals_waiting"], "to decide", "hyperhive apply list --state checked")),
             ("inbox", _waiting(found["inbox_unread"], "unread", "hyperhive inbox")),
-            ("dead letters", found["dead_letters"]),
+            ("dead letters", _waiting(found["dead_letters"], "given up", "hyperhive debug dead-letters")),
             ("paused", _paused(found["paused"])),
+            *(("trouble", f"{each['agent']}: {each['trouble']}") for each in found["trouble"]),
         ]
     )
 

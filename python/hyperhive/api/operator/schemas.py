@@ -125,6 +125,7 @@ SCHEMAS: dict[str, Json] = {
         agents=NUMBER,
         running=NUMBER,
         over_budget=NUMBER,
+        trouble=_list(_object(agent=TEXT, trouble=TEXT)),
         proposals_waiting=NUMBER,
         inbox_unread=NUMBER,
         dead_letters=NUMBER,
