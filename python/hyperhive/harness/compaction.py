@@ -83,7 +83,7 @@ def compact(config: HarnessConfig, session: str, hooks: TurnHooks, *, must: bool
 
 
 def _present(config: HarnessConfig) -> bytes:
-    found = notes.read(config.state, notes.NOTES, first=transcript.MOST)
+    found = notes.read(config.state, notes.NOTES, first=notes.MOST)
     return b"" if found is None else found.data
 
 

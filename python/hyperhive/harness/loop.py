@@ -278,7 +278,7 @@ class Harness:
 
     def _begin(self, ids: list[int], session: str, given: str, purpose: str) -> _Begun:
         config, link = self._config, self._link
-        found = notes.read(config.state, notes.NOTES, first=config.settings.notes.maxBytes) if given else None
+        found = notes.read(config.state, notes.NOTES, first=notes.MOST) if given else None
         version = None if found is None else notes.version(found.data)
         turn = link.insist(
             lambda: link.client.begin_turn(

@@ -19,6 +19,8 @@ from hyperhive.harness.config import HarnessConfig
 
 NOTES = "notes.md"
 TIME = 10.0
+MOST = 16 * 1024 * 1024
+"""Bytes of the file that are looked at; only the first `notes.maxBytes` ever stand in a prompt."""
 CHANGED = 9
 """The exit code of notes.sh when the notes are not of the version that is to be replaced."""
 _one_at_a_time = threading.Lock()
