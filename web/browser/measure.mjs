@@ -76,9 +76,9 @@ async function pixel(page) {
 }
 
 // Pages that only listen: what fifty of them cost the core, without what they cost this machine's browser.
-async function idle(origin, cookie) {
+async function idle(origin, headers) {
   const listening = Array.from({ length: Number(pages) }, () => {
-    const asked = request(`${origin}/v1/events?turns=`, { headers: { cookie } }, (response) => response.resume());
+    const asked = request(`${origin}/v1/events?turns=`, { headers }, (response) => response.resume());
     asked.on("error", () => undefined);
     asked.end();
     return asked;
@@ -111,8 +111,9 @@ await page.waitForFunction(() => window.shown !== undefined);
 const painted = await paint(page);
 const delay = await pixel(page);
 const [cookie] = await context.cookies();
+const key = await page.evaluate(() => localStorage.getItem("hyperhive-key"));
 await browser.close();
-const cost = await idle(new URL(link).origin, `${cookie.name}=${cookie.value}`);
+const cost = await idle(new URL(link).origin, { cookie: `${cookie.name}=${cookie.value}`, "x-hyperhive-key": key });
 rig.stdin.end();
 console.log(JSON.stringify({ ...painted, pixel: delay, idle: cost }));
 process.exit(0);
