@@ -8,39 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
 
+from hyperhive import mail_events
 from hyperhive.bounds import BrokerLimits
 from hyperhive.errors import BadInput, HyperhiveError, MailboxFull, NotFound, TooLarge
+from hyperhive.exchange import OPERATOR, SYSTEM, Draft, placed
 from hyperhive.hub import Hub
 from hyperhive.loop_guard import LoopGuard
-from hyperhive.store import agents, messages
+from hyperhive.store import agents, messages, parked
 from hyperhive.store.database import Database
 from hyperhive.store.messages import Filter, Message, Question
 
 log = logging.getLogger(__name__)
-
-OPERATOR = "operator"
-SYSTEM = "system"
-
-
-@dataclass(frozen=True)
-class _Draft:
-    """A message that somebody wants to send, and what it answers."""
-
-    sender: str
-    to: str
-    body: str
-    reply_to: int | None
-    kind: str
-    chain: int = 0
-    hops: int = 0
-    question: Question | None = None
 
 
 class Broker:
@@ -63,17 +46,17 @@ class Broker:
         Raises NotFound (nobody of that name), TooLarge, MailboxFull, BadInput (empty body, characters that are no
         text). A message that trips the loop guard is accepted and parked, and the operator is told.
         """
-        return await self._accept(_Draft(sender, to, body, reply_to, "mail"))
+        return await self._accept(Draft(sender, to, body, reply_to, "mail"))
 
     async def tell(self, to: str, body: str) -> int:
         """Send an event of the hive itself. Raises what `send` raises."""
-        return await self._accept(_Draft(SYSTEM, to, body, None, "event"))
+        return await self._accept(Draft(SYSTEM, to, body, None, "event"))
 
     async def ask(self, sender: str, body: str, question: Question) -> int:
         """Ask the operator. Raises what `send` raises."""
-        return await self._accept(_Draft(sender, OPERATOR, body, None, "question", question=question))
+        return await self._accept(Draft(sender, OPERATOR, body, None, "question", question=question))
 
-    async def _accept(self, draft: _Draft) -> int:
+    async def _accept(self, draft: Draft) -> int:
         self._check_body(draft.body)
         stored = await self._database.write(lambda c: self._store(c, draft))
         self.announce(stored)
@@ -87,7 +70,7 @@ class Broker:
         stored = []
         for receiver in receivers:
             try:
-                stored += self._store(connection, _Draft(SYSTEM, receiver, body, None, "event"))
+                stored += self._store(connection, Draft(SYSTEM, receiver, body, None, "event"))
             except (NotFound, MailboxFull) as error:
                 log.warning("%s is not told (%s): %s", receiver, error, body)
         return stored
@@ -118,16 +101,16 @@ class Broker:
         if size > self._limits.max_body:
             raise TooLarge(f"the body is {size} bytes; a message holds {self._limits.max_body}: put it in a file")
 
-    def _store(self, connection: sqlite3.Connection, draft: _Draft) -> list[Message]:
+    def _store(self, connection: sqlite3.Connection, draft: Draft) -> list[Message]:
         """Check what only the database knows, and insert: the message, then what the operator must know about it."""
         if draft.to != OPERATOR and not agents.exists(connection, draft.to):
             raise NotFound(f"there is nobody called {draft.to[:40]!r} in this hive; nothing was sent")
         self._check_room(connection, draft.sender, draft.to)
-        draft = self._placed(connection, draft)
+        draft = placed(connection, draft)
         trip = None
         if draft.sender not in (OPERATOR, SYSTEM):
             trip = self._guard.judge(draft.sender, draft.to, draft.chain, draft.hops)
-        if trip and messages.dead_is_full(connection, draft.to, self._limits.max_pending):
+        if trip and parked.dead_is_full(connection, draft.to, self._limits.max_pending):
             self._guard.forgive(draft.sender, draft.to)  # nobody is told of it now
             raise MailboxFull(f"{trip.reason}, and too much to {draft.to} is parked already; nothing was stored")
         message = messages.insert(
@@ -143,7 +126,8 @@ class Broker:
             question=draft.question,
         )
         if trip and trip.first:
-            return [message, _parked(connection, "loop_guard", message, f"{trip.reason}; what follows is parked too")]
+            why = f"{trip.reason}; what follows is parked too"
+            return [message, mail_events.parked(connection, "loop_guard", message, why)]
         return [message]
 
     def _check_room(self, connection: sqlite3.Connection, sender: str, to: str) -> None:
@@ -160,28 +144,7 @@ class Broker:
         """Let a parked message wait again, in the caller's transaction. Raises MailboxFull."""
         self._check_room(connection, letter.sender, letter.recipient)
         self._guard.forgive(letter.sender, letter.recipient)
-        messages.requeue(connection, letter.id)
-
-    def _placed(self, connection: sqlite3.Connection, draft: _Draft) -> _Draft:
-        """The draft in its exchange: it answers `reply_to`, else the longest exchange that its sender works on.
-
-        Whatever it answers, it is one step on from all that its sender works on. A word from the operator begins the
-        count anew, also in what is said in the turn that handles it: a person is in the loop.
-        """
-        work = messages.in_work(connection, draft.sender)
-        longest = max(work, key=lambda each: (each.hops, each.id), default=None)
-        answered = longest
-        if draft.reply_to is not None:
-            message = messages.get(connection, draft.reply_to)
-            if draft.sender not in (message.recipient, message.sender):
-                raise NotFound(f"there is no message {draft.reply_to}")
-            answered = messages.step(message)
-        if answered is None:
-            return draft
-        hops = 1 + max(answered.hops, longest.hops if longest else 0)
-        if any(each.sender == OPERATOR for each in work):
-            hops = 1
-        return replace(draft, chain=answered.chain, hops=0 if draft.sender == OPERATOR else hops)
+        parked.requeue(connection, letter.id)
 
     async def recv(
         self, recipient: str, *, max_messages: int = 20, wait: float = 0.0, lease: float = 2100.0
@@ -209,8 +172,8 @@ class Broker:
         """Lease what waits and park what was leased too often; if the caller goes away, the lease is undone."""
 
         def work(connection: sqlite3.Connection) -> tuple[list[Message], list[Message]]:
-            tired = messages.park_tired(connection, recipient, self._limits.max_attempts)
-            events = [_parked(connection, "dead_letter", each, _tired(each)) for each in tired]
+            tired = parked.park_tired(connection, recipient, self._limits.max_attempts)
+            events = [mail_events.parked(connection, "dead_letter", each, mail_events.tired(each)) for each in tired]
             return messages.lease(connection, recipient, until=time.time() + lease, limit=limit), events
 
         leasing = asyncio.ensure_future(self._database.write(work))
@@ -288,8 +251,8 @@ class Broker:
         """
 
         def work(connection: sqlite3.Connection) -> list[Message]:
-            parked = messages.park(connection, recipient, ids)
-            return [_parked(connection, "dead_letter", each, reason) for each in parked]
+            letters = parked.park(connection, recipient, ids)
+            return [mail_events.parked(connection, "dead_letter", each, reason) for each in letters]
 
         told = await self._database.write(work)
         self.announce(told)
@@ -338,7 +301,7 @@ class Broker:
             return [
                 told
                 for question in messages.expire(connection, time.time())
-                for told in self.post(connection, [question.sender], _expired(question))
+                for told in self.post(connection, [question.sender], mail_events.expired(question))
             ]
 
         due = await self._database.read(messages.next_expiry)
@@ -367,27 +330,6 @@ async def _worth_a_look(arrival: asyncio.Event, due: float | None, deadline: flo
     except TimeoutError:
         return soon < left
     return True
-
-
-def _expired(question: Message) -> str:
-    reason = "the operator gave no answer in the time that you set; decide without it, or leave it"
-    return json.dumps({"event": "question_expired", "question": question.id, "reason": reason})
-
-
-def _tired(message: Message) -> str:
-    return f"delivered {message.attempts} times without an answer"
-
-
-def _parked(connection: sqlite3.Connection, event: str, message: Message, reason: str) -> Message:
-    """Tell the operator, in the same transaction, that a message became a dead letter."""
-    told = {
-        "event": event,
-        "from": message.sender,
-        "to": message.recipient,
-        "message": message.id,
-        "reason": f"{reason}; see `hyperhive debug dead-letters`",
-    }
-    return messages.insert(connection, sender=SYSTEM, recipient=OPERATOR, kind="event", body=json.dumps(told))
 
 
 def _operators(connection: sqlite3.Connection, number: int) -> Message:

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from hyperhive.broker import OPERATOR, Broker
+from hyperhive.broker import Broker
 from hyperhive.errors import NotFound
+from hyperhive.exchange import OPERATOR
 from hyperhive.gateway.prices import Prices, cost
 from hyperhive.hub import Hub
 from hyperhive.policy.ceilings import Ceilings

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 
-from hyperhive.broker import OPERATOR, Broker
+from hyperhive.broker import Broker
 from hyperhive.errors import Conflict
-from hyperhive.store import agents, audit, messages
+from hyperhive.exchange import OPERATOR
+from hyperhive.store import agents, audit, messages, parked
 from hyperhive.store.database import Database
 from hyperhive.store.messages import Message
 
@@ -20,11 +21,11 @@ class DeadLetters:
 
     async def every(self) -> list[Message]:
         """The parked messages, the last parked first."""
-        return await self._database.read(messages.dead_letters)
+        return await self._database.read(parked.dead_letters)
 
     async def get(self, message: int) -> Message:
         """That one."""
-        return await self._database.read(lambda c: messages.dead_letter(c, message))
+        return await self._database.read(lambda c: parked.dead_letter(c, message))
 
     async def requeue(self, message: int, actor: str) -> Message:
         """Let it wait again in its old place, as if it had never been delivered.
@@ -33,7 +34,7 @@ class DeadLetters:
         """
 
         def work(connection: sqlite3.Connection) -> Message:
-            letter = messages.dead_letter(connection, message)
+            letter = parked.dead_letter(connection, message)
             if letter.recipient != OPERATOR and not agents.exists(connection, letter.recipient):
                 raise Conflict(f"there is nobody called {letter.recipient} any more; create that agent, or drop it")
             self._broker.readmit(connection, letter)
@@ -49,7 +50,7 @@ class DeadLetters:
         """Delete it; the audit log keeps that it was."""
 
         def work(connection: sqlite3.Connection) -> None:
-            letter = messages.dead_letter(connection, message)
+            letter = parked.dead_letter(connection, message)
             messages.delete(connection, message)
             audit.append(connection, actor, "message.dropped", f"message/{message}", **_ends(letter))
 

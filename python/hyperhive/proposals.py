@@ -15,8 +15,9 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hyperhive.broker import OPERATOR, Broker
+from hyperhive.broker import Broker
 from hyperhive.errors import BadInput, Conflict, HyperhiveError, Unavailable
+from hyperhive.exchange import OPERATOR
 from hyperhive.flakes.repository import short
 from hyperhive.generations import Generations
 from hyperhive.hub import Hub

@@ -6,7 +6,8 @@ import json
 import sqlite3
 import time
 
-from hyperhive.broker import OPERATOR, Broker
+from hyperhive.broker import Broker
+from hyperhive.exchange import OPERATOR
 from hyperhive.gateway.pause import Pause, shown
 from hyperhive.hub import Hub
 from hyperhive.store import audit

@@ -12,8 +12,8 @@ import pytest
 from database_rig import within
 from mail_rig import Mail, mail
 
-from hyperhive.broker import OPERATOR, SYSTEM
 from hyperhive.errors import BadInput, Conflict, HyperhiveError, MailboxFull, NotFound, TooLarge
+from hyperhive.exchange import OPERATOR, SYSTEM
 from hyperhive.loop_guard import Rate
 from hyperhive.store.messages import Message
 

@@ -8,8 +8,8 @@ import pytest
 from database_rig import within
 from mail_rig import Mail, mail
 
-from hyperhive.broker import OPERATOR
 from hyperhive.errors import BadInput, NotFound
+from hyperhive.exchange import OPERATOR
 from hyperhive.store.messages import Message, Question
 
 

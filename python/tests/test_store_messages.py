@@ -11,7 +11,7 @@ import mail_rig
 import pytest
 
 from hyperhive.errors import NotFound
-from hyperhive.store import messages
+from hyperhive.store import messages, parked
 
 HOUR = 3600.0
 
@@ -130,10 +130,10 @@ def test_only_messages_that_wait_again_are_tired(connection: sqlite3.Connection)
     tired, held, fresh = put(connection, "tired"), put(connection, "held"), put(connection, "fresh")
     connection.execute("UPDATE messages SET attempts = 5 WHERE id IN (?, ?)", (tired, held))
     connection.execute("UPDATE messages SET lease_until = ? WHERE id = ?", (time.time() + HOUR, held))
-    assert [m.id for m in messages.park_tired(connection, "bob", 5)] == [tired]
-    assert messages.park_tired(connection, "bob", 5) == []
+    assert [m.id for m in parked.park_tired(connection, "bob", 5)] == [tired]
+    assert parked.park_tired(connection, "bob", 5) == []
     assert waiting(connection) == [fresh]
-    assert [m.id for m in messages.dead_letters(connection)] == [tired]
+    assert [m.id for m in parked.dead_letters(connection)] == [tired]
 
 
 def test_the_work_in_hand_is_what_was_leased_also_when_the_lease_has_run_out(connection: sqlite3.Connection) -> None:
@@ -154,10 +154,10 @@ def test_the_work_in_hand_is_what_was_leased_also_when_the_lease_has_run_out(con
 def test_what_its_recipient_gives_up_is_parked_and_nothing_else(connection: sqlite3.Connection) -> None:
     first, second = put(connection), put(connection)
     lease(connection, limit=1)
-    assert messages.park(connection, "alice", [first, second]) == []
-    assert [each.id for each in messages.park(connection, "bob", [first, second, 99])] == [first]
-    assert messages.park(connection, "bob", [first]) == []
-    assert [m.id for m in messages.dead_letters(connection)] == [first]
+    assert parked.park(connection, "alice", [first, second]) == []
+    assert [each.id for each in parked.park(connection, "bob", [first, second, 99])] == [first]
+    assert parked.park(connection, "bob", [first]) == []
+    assert [m.id for m in parked.dead_letters(connection)] == [first]
     assert waiting(connection) == [second]
 
 
@@ -170,7 +170,7 @@ def test_full_counts_leased_mail_but_neither_delivered_nor_dead(connection: sqli
     messages.insert(connection, sender="alice", recipient="bob", kind="mail", body="x", dead=True)
     assert not messages.is_full(connection, "bob", 2)
     assert messages.pending(connection, "bob") == 1
-    assert messages.dead_is_full(connection, "bob", 1) and not messages.dead_is_full(connection, "bob", 2)
+    assert parked.dead_is_full(connection, "bob", 1) and not parked.dead_is_full(connection, "bob", 2)
 
 
 def test_full_can_leave_one_sender_out(connection: sqlite3.Connection) -> None:
@@ -275,17 +275,17 @@ def test_no_question_of_the_mails_daily_path_reads_the_whole_table(connection: s
     connection.set_trace_callback(asked.append)
     number = put(connection)
     messages.is_full(connection, "bob", 10)
-    messages.dead_is_full(connection, "bob", 10)
+    parked.dead_is_full(connection, "bob", 10)
     messages.due(connection, "bob")
     lease(connection)
     messages.due(connection, "bob")
     messages.in_work(connection, "bob")
     messages.leased(connection, "bob")
-    messages.park_tired(connection, "bob", 5)
+    parked.park_tired(connection, "bob", 5)
     messages.deliver(connection, "bob", [number])
     messages.mailbox(connection, "bob", delivered=False, limit=10)
     messages.mailbox(connection, "bob", delivered=True, limit=10)
-    messages.dead_letters(connection)
+    parked.dead_letters(connection)
     messages.prune(connection, "bob", before=0, max_rows=10, limit=10)
     connection.set_trace_callback(None)
     plans = {query: connection.execute(f"EXPLAIN QUERY PLAN {query}").fetchall() for query in asked}

@@ -93,6 +93,14 @@ test("lines of a megabyte are shown whole without a freeze, and marks ten times 
   }
 });
 
+test("a tool's name is a line, however long an agent makes it", async () => {
+  const name = `mcp__hive__${"東a".repeat(100_000)}`;
+  const id = await turn([{ type: "assistant", message: { content: [{ type: "tool_use", id: "a", name, input: {} }] } }]);
+  const { page } = await hive.operator(`#/agents/worker/turns/${id}`);
+  const shown = await page.locator(".called strong").textContent();
+  expect(shown).toBe(`${"東a".repeat(50)}…`);
+});
+
 test("a turn whose events have every field of every wrong kind is shown", async () => {
   const events = oddEvents().filter((event) => typeof event === "object" && event !== null && !Array.isArray(event));
   const id = await turn(events);

@@ -78,7 +78,10 @@ async function pixel(page) {
 // Pages that only listen: what fifty of them cost the core, without what they cost this machine's browser.
 async function idle(origin, headers) {
   const listening = Array.from({ length: Number(pages) }, () => {
-    const asked = request(`${origin}/v1/events?turns=`, { headers }, (response) => response.resume());
+    const asked = request(`${origin}/v1/events?turns=`, { headers }, (response) => {
+      if (response.statusCode !== 200) throw new Error(`no stream: ${response.statusCode}`);
+      response.resume();
+    });
     asked.on("error", () => undefined);
     asked.end();
     return asked;

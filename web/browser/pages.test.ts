@@ -58,6 +58,7 @@ test("a mail is answered and a dialog is left with the keyboard alone", async ()
   await page.getByRole("dialog", { name: "Destroy manager?" }).waitFor();
   await page.keyboard.press("Escape");
   await page.getByRole("dialog").waitFor({ state: "detached" });
+  await expect.poll(() => button.evaluate((each) => each === document.activeElement), { timeout: 5000 }).toBe(true);
   await page.keyboard.press("Enter");
   await page.getByRole("dialog", { name: "Destroy manager?" }).waitFor();
   await page.keyboard.press("Escape");

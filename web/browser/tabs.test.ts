@@ -1,9 +1,13 @@
 // Many tabs of one browser: they share one stream of events, and none is left behind.
 import type { BrowserContext, Page } from "playwright-core";
-import { expect, test } from "vitest";
+import { afterEach, expect, test } from "vitest";
 import { go, stage } from "./rig";
 
 const hive = stage();
+afterEach(async () => {
+  await Promise.all(hive.browser.contexts().map((context) => context.close()));
+  await soon(async () => (await streams()) === 0);
+});
 const nix = (command: string) => `{ hyperhive.agent = { bash.allow = [ "ls *" "cat *" "sleep *" "echo *" "${command} *" ]; prompt = "You keep the report."; }; }`;
 const propose = (command: string) => hive.hive.ask<{ id: number }>("propose", { agent: "worker", nix: nix(command), reason: "needed" });
 const write = (body: string) => hive.hive.ask("mail", { sender: "worker", body });
@@ -52,8 +56,6 @@ test("ten tabs share one stream, and in the tenth a proposal is applied", async 
   for (const each of pages.slice(1, 9)) await each.getByText("to all of them").waitFor();
   expect(await streams()).toBe(1);
   expect(sins).toEqual([]);
-  await context.close();
-  await soon(async () => (await streams()) === 0);
 });
 
 test("each tab sees the turn that it watches, through the one stream", async () => {
@@ -72,7 +74,6 @@ test("each tab sees the turn that it watches, through the one stream", async () 
   await send([{ text: "Again." }]);
   await other!.getByText("Again.").waitFor();
   expect([await streams(), await turns()]).toEqual([1, "worker"]);
-  await context.close();
 });
 
 test("a tab in the background shows what waits, however long it is there", async () => {
@@ -81,7 +82,9 @@ test("a tab in the background shows what waits, however long it is there", async
   await other!.clock.install();
   await other!.reload();
   await other!.locator(".connection.live").waitFor();
-  const before = Number(/\d+/.exec(await other!.title())?.[0] ?? 0);
+  await write("before it");
+  await other!.getByText("before it").waitFor();
+  const before = Number(/\d+/.exec((await other!.getByText(/things? waits? for you/).textContent())!)![0]);
   await show(other!, false);
   await other!.clock.fastForward(300_000);
   await write("while you were elsewhere");
@@ -91,7 +94,6 @@ test("a tab in the background shows what waits, however long it is there", async
   await soon(async () => (await other!.title()) === `(${before + 2}) hyperhive`);
   await soon(async () => (await page.title()) === `(${before + 2}) hyperhive`);
   expect(await streams()).toBe(1);
-  await context.close();
 });
 
 test("the core restarts: all tabs come back and have missed nothing", async () => {
@@ -106,7 +108,6 @@ test("the core restarts: all tabs come back and have missed nothing", async () =
   await write("and this after it");
   for (const each of pages) await each.getByText("and this after it").waitFor();
   await soon(async () => (await streams()) === 1);
-  await context.close();
 });
 
 test("a tab that crashes takes nobody with it, not even when the stream lived in it", async () => {
@@ -119,7 +120,6 @@ test("a tab that crashes takes nobody with it, not even when the stream lived in
   await other!.getByText("after the crash").waitFor();
   await other!.locator(".connection.live").waitFor();
   await soon(async () => (await streams()) === 1);
-  await context.close();
 });
 
 test("who logs out in one tab is logged out in all", async () => {
@@ -132,7 +132,6 @@ test("who logs out in one tab is logged out in all", async () => {
   await page.getByRole("textbox").fill(link);
   await page.getByRole("button", { name: "Log in" }).click();
   await page.locator(".connection.live").waitFor();
-  await context.close();
 });
 
 test("a session that ended while the core was away is over in all tabs, without a reload", async () => {
@@ -140,7 +139,6 @@ test("a session that ended while the core was away is over in all tabs, without 
   const pages = [page, ...(await tabs(context, 2))];
   await hive.hive.ask("restart", { forget: true });
   for (const each of pages) await login(each);
-  await context.close();
 });
 
 test("where tabs cannot share a worker each has a stream, and one in the background gives it back", async () => {
@@ -159,12 +157,11 @@ test("where tabs cannot share a worker each has a stream, and one in the backgro
   await show(other!, true);
   await other!.getByText("seen when it is looked at").waitFor();
   expect(await streams()).toBe(2);
-  await context.close();
 });
 
 test("a worker that cannot be had, by a browser's rule or since its file is another version's, is done without", async () => {
   for (const how of ["forbidden", "missing"]) {
-    const { context, page } = await hive.operator("#/inbox");
+    const { page } = await hive.operator("#/inbox");
     await page.addInitScript((reason) => {
       const Real = SharedWorker;
       const Broken = function () {
@@ -177,7 +174,6 @@ test("a worker that cannot be had, by a browser's rule or since its file is anot
     await page.locator(".connection.live").waitFor();
     await write(`told without a worker: ${how}`);
     await page.getByText(`told without a worker: ${how}`).waitFor();
-    await context.close();
   }
 });
 
@@ -218,5 +214,4 @@ test("who asked for notifications gets one while no tab is seen, in plain words"
   await write("<b>evil</b> text");
   await soon(async () => (await shown()).length > 0);
   expect(await shown()).toEqual(["hyperhive: worker wrote to you"]);
-  await context.close();
 });

@@ -70,7 +70,7 @@ _CUT = _COLUMNS.format(
     body=f"CASE sender WHEN 'system' THEN body ELSE substr(body, 1, {BRIEF}) END",
     cut=f"CASE sender WHEN 'system' THEN 0 ELSE max(0, length(body) - {BRIEF}) END",
 )
-_WAITING = "recipient = ? AND delivered_at IS NULL AND dead_at IS NULL"
+WAITING = "recipient = ? AND delivered_at IS NULL AND dead_at IS NULL"
 _LEASED = "recipient = ? AND lease_until IS NOT NULL"  # delivering and parking end a lease
 _DELIVERED = "recipient = ? AND delivered_at IS NOT NULL"
 _NO_BOUND = 2**62
@@ -84,7 +84,8 @@ WITH RECURSIVE some (name) AS (
 """
 
 
-def _select(connection: sqlite3.Connection, rest: str, values: Sequence[object], *, cut: bool = False) -> list[Message]:
+def select(connection: sqlite3.Connection, rest: str, values: Sequence[object], *, cut: bool = False) -> list[Message]:
+    """The messages that the rest of a query is about."""
     rows = connection.execute(f"SELECT {_CUT if cut else _WHOLE} FROM messages WHERE {rest}", values)  # noqa: S608
     return [_message(*row) for row in rows]
 
@@ -134,7 +135,7 @@ def _set_question(connection: sqlite3.Connection, message: int, question: Questi
 
 def get(connection: sqlite3.Connection, message: int) -> Message:
     """The message with that id. Raises NotFound."""
-    found = _select(connection, "id = ?", (message,))
+    found = select(connection, "id = ?", (message,))
     if not found:
         raise NotFound(f"there is no message {message}")
     return found[0]
@@ -143,37 +144,31 @@ def get(connection: sqlite3.Connection, message: int) -> Message:
 def those(connection: sqlite3.Connection, ids: Sequence[int]) -> list[Message]:
     """The messages with these ids, as far as they are still there, oldest first."""
     marks = ", ".join("?" * len(ids))
-    return _select(connection, f"id IN ({marks}) ORDER BY id", ids)
+    return select(connection, f"id IN ({marks}) ORDER BY id", ids)
 
 
 def pending(connection: sqlite3.Connection, recipient: str) -> int:
     """How many messages wait for that recipient, leased ones included."""
-    (count,) = connection.execute(f"SELECT count(*) FROM messages WHERE {_WAITING}", (recipient,)).fetchone()  # noqa: S608
+    (count,) = connection.execute(f"SELECT count(*) FROM messages WHERE {WAITING}", (recipient,)).fetchone()  # noqa: S608
     return int(count)
 
 
 def is_full(connection: sqlite3.Connection, recipient: str, bound: int, *, besides: str | None = None) -> bool:
     """Whether at least `bound` messages wait for that recipient, those from the sender `besides` not counted."""
     counted, values = ("", ()) if besides is None else (" AND sender <> ?", (besides,))  # without: the index is enough
-    query = f"SELECT 1 FROM messages WHERE {_WAITING}{counted} LIMIT 1 OFFSET ?"  # noqa: S608
+    query = f"SELECT 1 FROM messages WHERE {WAITING}{counted} LIMIT 1 OFFSET ?"  # noqa: S608
     return connection.execute(query, (recipient, *values, bound - 1)).fetchone() is not None
-
-
-def dead_is_full(connection: sqlite3.Connection, recipient: str, bound: int) -> bool:
-    """Whether at least `bound` messages to that recipient are parked."""
-    query = "SELECT 1 FROM messages WHERE recipient = ? AND dead_at > 0 LIMIT 1 OFFSET ?"
-    return connection.execute(query, (recipient, bound - 1)).fetchone() is not None
 
 
 def waiting(connection: sqlite3.Connection, recipient: str, *, limit: int = 100) -> list[Message]:
     """The waiting messages that nobody has leased, oldest first."""
-    rest = f"{_WAITING} AND (lease_until IS NULL OR lease_until <= ?) ORDER BY id LIMIT ?"
-    return _select(connection, rest, (recipient, time.time(), limit))
+    rest = f"{WAITING} AND (lease_until IS NULL OR lease_until <= ?) ORDER BY id LIMIT ?"
+    return select(connection, rest, (recipient, time.time(), limit))
 
 
 def due(connection: sqlite3.Connection, recipient: str) -> float | None:
     """When the recipient's next waiting message can be leased: 0 is now, else when its lease ends (Unix seconds)."""
-    query = f"SELECT 1 FROM messages WHERE {_WAITING} AND lease_until IS NULL LIMIT 1"  # noqa: S608
+    query = f"SELECT 1 FROM messages WHERE {WAITING} AND lease_until IS NULL LIMIT 1"  # noqa: S608
     if connection.execute(query, (recipient,)).fetchone():
         return 0.0
     query = f"SELECT min(lease_until) FROM messages WHERE {_LEASED}"  # noqa: S608
@@ -201,12 +196,12 @@ def release(connection: sqlite3.Connection, ids: Iterable[int]) -> None:
 
 def end_leases(connection: sqlite3.Connection, recipient: str) -> None:
     """End every lease of that recipient; the attempts stay counted."""
-    connection.execute(f"UPDATE messages SET lease_until = NULL WHERE {_WAITING}", (recipient,))  # noqa: S608
+    connection.execute(f"UPDATE messages SET lease_until = NULL WHERE {WAITING}", (recipient,))  # noqa: S608
 
 
 def leased(connection: sqlite3.Connection, recipient: str) -> list[Message]:
     """What that recipient works on now, newest first."""
-    return _select(connection, f"{_LEASED} AND lease_until > ? ORDER BY id DESC", (recipient, time.time()))
+    return select(connection, f"{_LEASED} AND lease_until > ? ORDER BY id DESC", (recipient, time.time()))
 
 
 class Step(NamedTuple):
@@ -239,55 +234,12 @@ def deliver(connection: sqlite3.Connection, recipient: str, ids: Iterable[int], 
     Returns how many were not delivered before.
     """
     now = time.time()
-    rest = f"id = ? AND {_WAITING} AND (lease_until IS NOT NULL OR NOT ?)"
+    rest = f"id = ? AND {WAITING} AND (lease_until IS NOT NULL OR NOT ?)"
     cursor = connection.executemany(
         f"UPDATE messages SET delivered_at = ?, lease_until = NULL WHERE {rest}",  # noqa: S608
         [(now, each, recipient, leased) for each in ids],
     )
     return max(cursor.rowcount, 0)  # -1 when there were no ids
-
-
-def park(connection: sqlite3.Connection, recipient: str, ids: Iterable[int]) -> list[Message]:
-    """Make dead letters of those that the recipient was given and has not acknowledged; returns them."""
-    found = [
-        _select(connection, f"id = ? AND {_WAITING} AND lease_until IS NOT NULL", (each, recipient)) for each in ids
-    ]
-    letters = [letter for letters in found for letter in letters]
-    _bury(connection, letters)
-    return letters
-
-
-def _bury(connection: sqlite3.Connection, letters: Iterable[Message]) -> None:
-    connection.executemany(
-        "UPDATE messages SET dead_at = ?, lease_until = NULL WHERE id = ?", [(time.time(), each.id) for each in letters]
-    )
-
-
-def park_tired(connection: sqlite3.Connection, recipient: str, attempts: int) -> list[Message]:
-    """Make dead letters of the messages that were leased `attempts` times and wait again; returns them."""
-    now = time.time()
-    rest = f"{_WAITING} AND attempts >= ? AND (lease_until IS NULL OR lease_until <= ?)"
-    tired = _select(connection, f"{rest} ORDER BY id", (recipient, attempts, now))
-    _bury(connection, tired)
-    return tired
-
-
-def dead_letters(connection: sqlite3.Connection, limit: int = 1000) -> list[Message]:
-    """The parked messages, the last parked first."""
-    return _select(connection, "dead_at > 0 ORDER BY dead_at DESC, id DESC LIMIT ?", (limit,))
-
-
-def dead_letter(connection: sqlite3.Connection, message: int) -> Message:
-    """The parked message with that id. Raises NotFound."""
-    found = _select(connection, "id = ? AND dead_at IS NOT NULL", (message,))
-    if not found:
-        raise NotFound(f"there is no dead letter {message}; `hyperhive debug dead-letters` lists them")
-    return found[0]
-
-
-def requeue(connection: sqlite3.Connection, message: int) -> None:
-    """Let a parked message wait again, with its attempts and hops counted anew: a person has decided about it."""
-    connection.execute("UPDATE messages SET dead_at = NULL, attempts = 0, hops = 0 WHERE id = ?", (message,))
 
 
 def delete(connection: sqlite3.Connection, message: int) -> None:
@@ -310,11 +262,11 @@ def mailbox(
     """
     older = before or _NO_BOUND
     if not delivered:
-        rest = f"{_WAITING} AND id < ? ORDER BY id DESC LIMIT ?"
-        return _select(connection, rest, (recipient, older, limit), cut=cut)
-    each = (f"SELECT id FROM messages WHERE {which}" for which in (_WAITING, _DELIVERED))  # noqa: S608
+        rest = f"{WAITING} AND id < ? ORDER BY id DESC LIMIT ?"
+        return select(connection, rest, (recipient, older, limit), cut=cut)
+    each = (f"SELECT id FROM messages WHERE {which}" for which in (WAITING, _DELIVERED))  # noqa: S608
     newest = f"SELECT id FROM ({' UNION ALL '.join(each)}) WHERE id < ? ORDER BY id DESC LIMIT ?"  # noqa: S608
-    return _select(connection, f"id IN ({newest}) ORDER BY id DESC", (recipient, recipient, older, limit), cut=cut)
+    return select(connection, f"id IN ({newest}) ORDER BY id DESC", (recipient, recipient, older, limit), cut=cut)
 
 
 @dataclass(frozen=True)
@@ -337,7 +289,7 @@ def flow(
     """
     words = (wanted.search or "").casefold()
     connection.create_function("holds", 3, lambda *texts: any(words in text.casefold() for text in texts))
-    return _select(
+    return select(
         connection,
         "id < ?1 AND (?2 IS NULL OR ?2 IN (sender, recipient)) AND (?3 IS NULL OR recipient = ?3)"
         " AND (?4 IS NULL OR ?4 IN (id, chain)) AND NOT (?5 AND delivered_at IS NOT NULL)"
@@ -349,7 +301,7 @@ def flow(
 
 def expire(connection: sqlite3.Connection, now: float) -> list[Message]:
     """Mark the questions whose time is over as such; returns those that nobody has answered."""
-    due = _select(connection, "expires_at <= ? AND expired = 0 ORDER BY id", (now,))
+    due = select(connection, "expires_at <= ? AND expired = 0 ORDER BY id", (now,))
     connection.executemany("UPDATE messages SET expired = 1 WHERE id = ?", [(each.id,) for each in due])
     return [each for each in due if not each.replied]
 

@@ -4,7 +4,7 @@ import { url } from "../api";
 import { Boundary } from "../boundary";
 import { bytes, cost, count, duration, plural } from "../format";
 import { useEvents, useLoaded, useNow, useRows } from "../hooks";
-import { Line, Long, plain, Text } from "../hostile";
+import { Line, Long, plain } from "../hostile";
 import { memo } from "../memo";
 import { Body } from "../message";
 import { to } from "../router";
@@ -247,7 +247,7 @@ function Call({ step }: { step: Step & { kind: "call" } }) {
     <div class={`step call ${status}`}>
       <div class="called">
         <strong>
-          <Text text={step.name.replace(/^mcp__hive__/, "")} />
+          <Line text={step.name.replace(/^mcp__hive__/, "")} longest={100} />
         </strong>
         {step.denied && <Badge kind="bad">denied</Badge>}
         {step.failed && !step.denied && <Badge kind="bad">failed</Badge>}

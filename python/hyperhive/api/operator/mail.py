@@ -6,7 +6,7 @@ import json
 
 from hyperhive.api.operation import Call, Json, Operation, flag, number, text
 from hyperhive.api.operator.core import OperatorCore
-from hyperhive.broker import OPERATOR, SYSTEM
+from hyperhive.exchange import OPERATOR, SYSTEM
 from hyperhive.store.messages import BRIEF, Filter, Message
 
 

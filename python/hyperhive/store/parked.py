@@ -1,0 +1,57 @@
+"""Messages that were given up, the dead letters. Functions of a connection; they never commit."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterable
+
+from hyperhive.errors import NotFound
+from hyperhive.store.messages import WAITING, Message, select
+
+
+def dead_is_full(connection: sqlite3.Connection, recipient: str, bound: int) -> bool:
+    """Whether at least `bound` messages to that recipient are parked."""
+    query = "SELECT 1 FROM messages WHERE recipient = ? AND dead_at > 0 LIMIT 1 OFFSET ?"
+    return connection.execute(query, (recipient, bound - 1)).fetchone() is not None
+
+
+def park(connection: sqlite3.Connection, recipient: str, ids: Iterable[int]) -> list[Message]:
+    """Make dead letters of those that the recipient was given and has not acknowledged; returns them."""
+    found = [select(connection, f"id = ? AND {WAITING} AND lease_until IS NOT NULL", (each, recipient)) for each in ids]
+    letters = [letter for letters in found for letter in letters]
+    _bury(connection, letters)
+    return letters
+
+
+def _bury(connection: sqlite3.Connection, letters: Iterable[Message]) -> None:
+    connection.executemany(
+        "UPDATE messages SET dead_at = ?, lease_until = NULL WHERE id = ?", [(time.time(), each.id) for each in letters]
+    )
+
+
+def park_tired(connection: sqlite3.Connection, recipient: str, attempts: int) -> list[Message]:
+    """Make dead letters of the messages that were leased `attempts` times and wait again; returns them."""
+    now = time.time()
+    rest = f"{WAITING} AND attempts >= ? AND (lease_until IS NULL OR lease_until <= ?)"
+    tired = select(connection, f"{rest} ORDER BY id", (recipient, attempts, now))
+    _bury(connection, tired)
+    return tired
+
+
+def dead_letters(connection: sqlite3.Connection, limit: int = 1000) -> list[Message]:
+    """The parked messages, the last parked first."""
+    return select(connection, "dead_at > 0 ORDER BY dead_at DESC, id DESC LIMIT ?", (limit,))
+
+
+def dead_letter(connection: sqlite3.Connection, message: int) -> Message:
+    """The parked message with that id. Raises NotFound."""
+    found = select(connection, "id = ? AND dead_at IS NOT NULL", (message,))
+    if not found:
+        raise NotFound(f"there is no dead letter {message}; `hyperhive debug dead-letters` lists them")
+    return found[0]
+
+
+def requeue(connection: sqlite3.Connection, message: int) -> None:
+    """Let a parked message wait again, with its attempts and hops counted anew: a person has decided about it."""
+    connection.execute("UPDATE messages SET dead_at = NULL, attempts = 0, hops = 0 WHERE id = ?", (message,))
