@@ -49,7 +49,7 @@ in
     terminalIdle = mkOption {
       type = types.ints.between 60 86400;
       default = 1800;
-      description = "After how many seconds without a key typed, or a page opened on it, a terminal is ended; what programs print does not count.";
+      description = "After how many seconds without a key typed, a new size, or a page opened on it, a terminal is ended; what programs print does not count.";
     };
 
     page = mkOption {

@@ -147,6 +147,17 @@ class Client:
         """An address that logs a browser in to the dashboard, once. Raises Unavailable if there is none."""
         return str(self._post("/v1/dashboard", {})["url"])
 
+    def sessions(self) -> list[Json]:
+        """The browsers that are logged in to the dashboard, the last used first."""
+        return self._list("/v1/sessions", "sessions")
+
+    def end_sessions(self, user: str | None = None, *, everybody: bool = False) -> list[Json]:
+        """Log the user's browsers out, one's own if none is named, or everybody's; which they were. Raises BadInput."""
+        given = {name: value for name, value in (("user", user), ("all", int(everybody) or None)) if value is not None}
+        target = "/v1/sessions" + (f"?{urlencode(given, errors='surrogateescape')}" if given else "")
+        ended: list[Json] = self._call("DELETE", target, None, self._timeout)["sessions"]
+        return ended
+
     def agents(self) -> list[Json]:
         """Every agent at a glance, by name."""
         return self._list("/v1/agents", "agents")

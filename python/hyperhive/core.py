@@ -112,7 +112,7 @@ class Core:
         self.permissions = Permissions(self.hive, database, self.hub)
         self.controls = Controls(database)
         self.terminals = Terminals(database, self.controls, idle=config.dashboard.terminal_idle)
-        self.logins = Logins(database)
+        self.logins = Logins(database, self.hub)
         self._port: int | None = None
         facade = ManagerFacade(self.hive, self.proposals, self.controls, database)
         self._mcp = mcp_listener(HiveTools(self.broker, facade))
@@ -180,10 +180,6 @@ class Core:
         if self._port is None:
             raise Unavailable("there is no dashboard: services.hyperhive.dashboard.enable is off")
         return f"http://127.0.0.1:{self._port}/#link={self.logins.link(actor.removeprefix('operator:'))}"
-
-    async def logged_in(self, user: str) -> None:
-        """A browser logged in (api.operator)."""
-        await self.database.write(lambda c: audit.append(c, f"operator:{user}", "dashboard.login", "dashboard"))
 
     async def stop(self) -> None:
         """Close the operator's socket, end the background work, drain the agents, close their sockets."""

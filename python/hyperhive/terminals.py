@@ -13,6 +13,7 @@ import secrets
 import sqlite3
 import struct
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -29,6 +30,8 @@ KEPT = 512 * 1024
 """Bytes of output that a page gets when it comes back."""
 WINDOW = 512 * 1024
 """Bytes that a page may be behind; then the shell waits, rather than the page freezes."""
+FRAME_COST = 256
+"""Bytes that a message to the page counts for at least: one of no bytes is work too."""
 MAX_FRAME = 256 * 1024
 SIZES = range(2, 1001)
 
@@ -39,14 +42,28 @@ class Page:
 
     send: Callable[[bytes], Awaitable[None]]
     tell: Callable[[dict[str, Any]], Awaitable[None]]
-    behind: int = 0
     ended: str | None = None
+    _sent: deque[int] = field(default_factory=deque)  # the sizes of the messages that it has not drawn yet
+    _behind: int = 0  # what these count for
+    _drawn: int = 0  # of the first of them
     _moved: asyncio.Event = field(default_factory=asyncio.Event)
 
     def ack(self, number: int) -> None:
         """The page has drawn so many bytes more."""
-        self.behind = max(0, self.behind - max(0, number))
+        self._drawn += max(0, number)
+        while self._sent and self._sent[0] <= self._drawn:
+            size = self._sent.popleft()
+            self._drawn -= size
+            self._behind -= max(size, FRAME_COST)
+            if size == 0:  # it is told of alone, too
+                break
+        if not self._sent:
+            self._drawn = 0  # it cannot have drawn what was not sent
         self._moved.set()
+
+    def _count(self, data: bytes) -> None:
+        self._sent.append(len(data))
+        self._behind += max(len(data), FRAME_COST)
 
     def end(self, why: str) -> None:
         """The page gets nothing more."""
@@ -55,17 +72,17 @@ class Page:
 
     async def replay(self, data: bytes) -> None:
         """Hand it what was printed before."""
-        self.behind += len(data)
+        self._count(data)
         await self.tell({"replay": len(data)})
         await self.send(data)
 
     async def show(self, data: bytes) -> None:
         """Hand it bytes once it has caught up."""
-        while self.behind >= WINDOW and self.ended is None:
+        while self._behind >= WINDOW and self.ended is None:
             self._moved.clear()
             await self._moved.wait()
         if self.ended is None:
-            self.behind += len(data)
+            self._count(data)
             await self._send_unless_ended(data)
 
     async def _send_unless_ended(self, data: bytes) -> None:
@@ -91,14 +108,14 @@ class Page:
 
 @dataclass(eq=False)
 class Terminal:
-    """One open terminal. `used` is when somebody last typed or opened a page on it (monotonic seconds); `shown_to` who
-    that was.
+    """One open terminal. `used` is when the operator last typed or gave it a size, as a page does that comes (monotonic
+    seconds). `shown_to` is who looked last: the actor, and the browser's session.
     """
 
     agent: str
     opened_by: str
     line: Line
-    shown_to: str
+    shown_to: tuple[str, int | None]
     id: str = field(default_factory=lambda: secrets.token_hex(4))
     opened_at: float = field(default_factory=time.time)
     used: float = field(default_factory=time.monotonic)
@@ -106,6 +123,8 @@ class Terminal:
     kept: bytearray = field(default_factory=bytearray)
     printed: int = 0
     told_to_end: str | None = None
+    ended: str | None = None
+    closed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def view(self) -> dict[str, Any]:
         """The JSON object that the sockets show."""
@@ -122,6 +141,7 @@ class Terminal:
         """The page's size. Raises BadInput."""
         if columns not in SIZES or rows not in SIZES:
             raise BadInput(f"a terminal has 2 to 1000 columns and rows, not {columns} x {rows}")
+        self.used = time.monotonic()
         await self._send(b"r", struct.pack(">HH", columns, rows))
 
     async def _send(self, kind: bytes, data: bytes) -> None:
@@ -130,13 +150,14 @@ class Terminal:
 
     async def show_on(self, page: Page) -> None:
         """Give a page what was printed, then all that is."""
-        self.used = time.monotonic()
         shown = max(0, self.printed - KEPT)
         while shown < self.printed:  # more may come while this is sent
             missing = bytes(self.kept[-min(self.printed - shown, KEPT) :])
             shown = self.printed
             await page.replay(missing)
         self.page = page
+        if self.ended is not None:  # meanwhile
+            page.end(self.ended)
 
     async def frames(self) -> str:
         """Pass on what the shell prints until it ends; how it ended."""
@@ -145,15 +166,13 @@ class Terminal:
             try:
                 head = await reader.readexactly(5)
                 kind, size = head[:1], struct.unpack(">I", head[1:])[0]
-                if size > MAX_FRAME:
-                    return "the harness sent nonsense"
+                if kind not in (b"d", b"x") or size > MAX_FRAME:
+                    return f"the harness sent nonsense (a frame of kind {kind!r} with {size} bytes)"
                 data = await reader.readexactly(size)
             except (asyncio.IncompleteReadError, ConnectionError):
                 return "the container ended"
             if kind == b"x":
                 return f"the shell ended (exit {_exit_code(data)})"
-            if kind != b"d" or not data:  # nor is an empty frame anything that a shell printed
-                return "the harness sent nonsense"
             await self._print(data)
             await asyncio.sleep(0)  # a buffer holds very many short frames: between them the others have their turn
 
@@ -176,7 +195,7 @@ def _exit_code(data: bytes) -> str:
 
 
 class Terminals:
-    """All open terminals, one an agent. Opening, taking over and closing are in the audit log."""
+    """All open terminals, one an agent. Opening, closing, and who else comes to look are in the audit log."""
 
     def __init__(self, database: Database, controls: Controls, *, idle: float) -> None:
         """`idle`: seconds without anybody who types or comes to look, after which a terminal is ended."""
@@ -192,33 +211,39 @@ class Terminals:
         found = self._open.get(agent)
         return found.view() if found else None
 
-    async def attach(self, agent: str, actor: str, page: Page, columns: int, rows: int) -> Terminal:
+    async def attach(
+        self, agent: str, actor: str, page: Page, columns: int, rows: int, *, session: int | None = None
+    ) -> Terminal:
         """Show the agent's terminal on that page, instead of any other; it is opened if there is none.
 
-        Raises Conflict (the agent does not run), BadInput.
+        `session` is the number of the browser's session. Raises Conflict (the agent does not run), BadInput.
         """
+        who = (actor, session)
         async with self._locks.setdefault(agent, asyncio.Lock()):
             terminal = self._open.get(agent)
-            if terminal is not None and not await self._rejoin(terminal, actor, columns, rows):
+            if terminal is not None and not await self._rejoin(terminal, who, columns, rows):
+                await terminal.closed.wait()
                 terminal = None
             if terminal is None:
-                terminal = await self._begin(agent, actor, columns, rows)
+                terminal = await self._begin(agent, who, columns, rows)
             if terminal.page is not None:
                 terminal.page.end("another page has taken this terminal over")
             terminal.page = None
             await terminal.show_on(page)
             return terminal
 
-    async def _rejoin(self, terminal: Terminal, actor: str, columns: int, rows: int) -> bool:
-        """Let somebody have an open terminal; whether it is still there. That somebody else has it is written down."""
+    async def _rejoin(self, terminal: Terminal, who: tuple[str, int | None], columns: int, rows: int) -> bool:
+        """Let a browser have an open terminal; whether it is still there. Another one than the last is written down."""
         try:
             await terminal.resize(columns, rows)
         except ConnectionError:  # it is just ending
+            self._tell(terminal, "the container ended")
+        if terminal.told_to_end is not None:
             return False
-        if actor != terminal.shown_to:
-            subject, detail = f"agent/{terminal.agent}", {"terminal": terminal.id, "before": terminal.shown_to}
-            await self._database.write(lambda c: audit.append(c, actor, "terminal.taken_over", subject, **detail))
-            terminal.shown_to = actor
+        if who != terminal.shown_to:
+            subject, detail = f"agent/{terminal.agent}", {"terminal": terminal.id, "before": terminal.shown_to[0]}
+            await self._database.write(lambda c: audit.append(c, who[0], "terminal.attached", subject, **detail))
+            terminal.shown_to = who
         return True
 
     def detach(self, terminal: Terminal, page: Page) -> None:
@@ -249,14 +274,14 @@ class Terminals:
             terminal.page.end(why)
         terminal.line.writer.transport.abort()  # a close would wait for a harness that does not read
 
-    async def _begin(self, agent: str, actor: str, columns: int, rows: int) -> Terminal:
+    async def _begin(self, agent: str, who: tuple[str, int | None], columns: int, rows: int) -> Terminal:
         if columns not in SIZES or rows not in SIZES:
             raise BadInput(f"a terminal has 2 to 1000 columns and rows, not {columns} x {rows}")
         async with AsyncExitStack() as stack:
             line = await stack.enter_async_context(self._controls.ask(agent, "terminal", columns=columns, rows=rows))
-            terminal = Terminal(agent, actor, line, shown_to=actor)
+            terminal = Terminal(agent, who[0], line, shown_to=who)
             detail = {"terminal": terminal.id}
-            await self._database.write(lambda c: audit.append(c, actor, "terminal.opened", f"agent/{agent}", **detail))
+            await self._database.write(lambda c: audit.append(c, who[0], "terminal.opened", f"agent/{agent}", **detail))
             self._open[agent] = terminal
             running = asyncio.create_task(self._run(terminal, stack.pop_all()), name=f"terminal of {agent}")
             self._running.add(running)
@@ -271,12 +296,15 @@ class Terminals:
                 why = await terminal.frames()
         finally:
             idle.cancel()
-            why = terminal.told_to_end or why
+            why = terminal.ended = terminal.told_to_end or why
             if self._open.get(terminal.agent) is terminal:
                 del self._open[terminal.agent]
             if terminal.page is not None:
                 terminal.page.end(why)
-            await asyncio.shield(self._closed(terminal, why))
+            try:
+                await asyncio.shield(self._closed(terminal, why))
+            finally:
+                terminal.closed.set()
 
     async def _closed(self, terminal: Terminal, why: str) -> None:
         detail = {"terminal": terminal.id, "why": why, "seconds": round(time.time() - terminal.opened_at)}

@@ -72,6 +72,7 @@ def test_what_a_core_answers_is_what_is_described(tmp_path: Path) -> None:
                     await _running(made, browser)
             # nothing answers Link here: the way to the dashboard is on operator.sock alone
             assert answered == {operation.answers for operation in OPERATIONS}
+            browser = await made.browser()  # the operations have ended the session
             _fits("Session", (await browser.ask("GET", "/v1/session")).json)
             assert (await browser.ask("GET", "/v1/openapi.json")).json == DOCUMENT
 

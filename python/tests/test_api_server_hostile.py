@@ -279,21 +279,56 @@ async def _listeners(mail: Mail, number: int) -> bool:
     return len(mail.broker._listeners) == number
 
 
-def test_over_the_bound_the_longest_silent_ones_are_given_up_and_all_others_served(tmp_path: Path) -> None:
+def test_of_more_connections_than_the_bound_those_go_that_were_silent_longest(tmp_path: Path) -> None:
     async def run() -> None:
         async with sockets(tmp_path) as (_, directory), client(directory / "alice.sock") as early:
             assert (await early.post("/v1/heartbeat", BEAT)).status == 200
             pairs = [await asyncio.open_unix_connection(directory / "alice.sock") for _ in range(300)]
             crowd = [Client(*pair) for pair in pairs]
-            given_up = crowd[: 301 - MAX_CONNECTIONS]
-            assert [await each.closed() for each in given_up] == [b""] * (301 - MAX_CONNECTIONS)
+            gone = crowd[: 301 - MAX_CONNECTIONS]
+            assert [await each.closed() for each in gone] == [b""] * len(gone)
             assert (await early.post("/v1/heartbeat", BEAT)).status == 200
-            assert (await crowd[301 - MAX_CONNECTIONS].post("/v1/heartbeat", BEAT)).status == 200
             assert (await crowd[-1].post("/v1/heartbeat", BEAT)).status == 200
             assert (await post(directory / "bob.sock", "/v1/heartbeat", BEAT)).status == 200
             for each in crowd:
                 each.writer.transport.abort()
             await until(lambda: _serves(directory / "alice.sock"))
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    "begun", [b"", b"POST / HTTP/1.1\r\n", b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nx"]
+)
+def test_connections_that_ask_nothing_keep_nobody_out(tmp_path: Path, begun: bytes) -> None:
+    async def run() -> None:
+        async with sockets(tmp_path) as (_, directory), client(directory / "alice.sock") as polling:
+            polling.writer.write(request("/v1/recv", b'{"wait": 60}'))
+            crowd = [Client(*await asyncio.open_unix_connection(directory / "alice.sock")) for _ in range(300)]
+            for each in crowd:
+                each.writer.write(begun)
+            for _ in range(3):
+                assert (await post(directory / "alice.sock", "/v1/heartbeat", BEAT)).status == 200
+            assert not polling.reader.at_eof(), "what is being answered stays"
+            for each in crowd:
+                each.writer.transport.abort()
+
+    asyncio.run(run())
+
+
+def test_connections_that_asked_once_and_stay_keep_nobody_out(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with sockets(tmp_path) as (_, directory):
+            crowd = [
+                Client(*await asyncio.open_unix_connection(directory / "alice.sock")) for _ in range(MAX_CONNECTIONS)
+            ]
+            for each in crowd:
+                assert (await each.post("/v1/heartbeat", BEAT)).status == 200
+            assert (await post(directory / "alice.sock", "/v1/heartbeat", BEAT)).status == 200
+            assert await crowd[0].closed() == b"", "the one that was silent longest"
+            assert (await crowd[1].post("/v1/heartbeat", BEAT)).status == 200
+            for each in crowd:
+                each.writer.transport.abort()
 
     asyncio.run(run())
 

@@ -33,7 +33,8 @@ def test_a_link_logs_in_with_a_cookie_that_no_script_and_no_other_site_gets(tmp_
             assert (await browser.ask("DELETE", "/v1/session")).status == 200
             assert (await browser.ask("GET", "/v1/agents")).status == 401
             audit = (await (await made.browser()).ask("GET", "/v1/audit")).json["entries"]
-            assert [(each["actor"], each["action"]) for each in audit] == [("operator:root", "dashboard.login")] * 2
+            acts = [(each["actor"], each["action"]) for each in reversed(audit)]
+            assert acts == [("operator:root", f"dashboard.{what}") for what in ("login", "logout", "login")]
 
     asyncio.run(run())
 
@@ -67,11 +68,28 @@ def test_nothing_is_shown_or_done_without_a_session(tmp_path: Path) -> None:
                 answers = {each: await stranger.ask(*each, {} if each[0] != "GET" else None) for each in GUARDED}
                 assert {each: answer.status for each, answer in answers.items()} == dict.fromkeys(GUARDED, 401)
                 assert all(answer.json["code"] == "not_logged_in" for answer in answers.values())
+                said = {answer.json["error"].partition(":")[0] for answer in answers.values()}
+                without = "missing" if key is None else "wrong"
+                right = cookie == known.cookie
+                assert said == {f"the session's key is {without}" if right else "log in first"}
             for stranger in (made.stranger(), Browser(made.port, cookie=known.cookie, key="guessed")):
                 with pytest.raises(InvalidStatus) as refused:
                     async with stranger.terminal("worker"):
                         pass
                 assert refused.value.response.status_code == 403
+
+    asyncio.run(run())
+
+
+def test_the_key_is_taken_from_an_address_only_where_a_browser_can_send_no_header(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with web(tmp_path) as made:
+            known = await made.browser()
+            without = Browser(made.port, cookie=known.cookie)
+            for method, path in (("GET", "/v1/agents"), ("GET", "/v1/session"), ("DELETE", "/v1/session")):
+                assert (await without.ask(method, f"{path}?key={known.key}")).status == 401
+            assert (await known.ask("GET", f"/v1/agents?key={known.key}")).status == 400
+            assert (await known.ask("GET", "/v1/agents")).status == 200
 
     asyncio.run(run())
 
@@ -106,10 +124,11 @@ def test_a_stream_of_events_ends_with_the_session(tmp_path: Path, monkeypatch: p
     asyncio.run(run())
 
 
-async def heard(port: int, cookie: str, turns: str, until: bytes) -> bytes:
+async def heard(browser: Browser, turns: str, until: bytes) -> bytes:
     """What a stream of events says, from its greeting up to `until`."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(f"GET /v1/events{turns} HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: {cookie}\r\n\r\n".encode())
+    reader, writer = await asyncio.open_connection("127.0.0.1", browser.port)
+    session = f"Cookie: {browser.cookie}\r\nX-Hyperhive-Key: {browser.key}"
+    writer.write(f"GET /v1/events{turns} HTTP/1.1\r\nHost: 127.0.0.1\r\n{session}\r\n\r\n".encode())
     async with asyncio.timeout(10):
         await reader.readuntil(b"event: hello")
         said = await reader.readuntil(until)
@@ -126,11 +145,10 @@ def test_a_stream_tells_of_the_turns_that_it_is_asked_for(tmp_path: Path, turns:
         async with web(tmp_path) as made:
             browser = await made.browser()
             hub = made.hive.core.hub
-            cookie = f"{browser.cookie}\r\nX-Hyperhive-Key: {browser.key}"
-            listening = asyncio.create_task(heard(made.port, cookie, turns, b'{"id":1}'))
-            while not hub.heard:  # the hub tells nobody who comes
-                await asyncio.sleep(0.01)
-                assert not listening.done(), await listening
+            listening = asyncio.create_task(heard(browser, turns, b'{"id":1}'))
+            async with asyncio.timeout(10):
+                while not hub.heard:  # noqa: ASYNC110  # the hub tells nobody who comes
+                    await asyncio.sleep(0.01)
             for agent in "abc":
                 hub.publish("turn_event", {"agent": agent})
             hub.pass_on("turn_text", {"agent": "c"})
@@ -352,7 +370,7 @@ def test_a_trusted_proxy_names_the_user_in_its_header(tmp_path: Path) -> None:
         async with web(tmp_path, dashboard=dashboard):
             path = tmp_path / "run/dashboard.sock"
             ann = await asyncio.to_thread(_by_proxy, path, ("X-User", "ann@example.org"))
-            assert (ann.status, ann.json["user"]) == (200, "ann@example.org")
+            assert (ann.status, ann.json["user"], ann.json["by"]) == (200, "ann@example.org", "proxy")
             for wrong in ([], [("X-User", "")], [("X-User", "a b")], [("X-User", "ann"), ("X-User", "bob")]):
                 assert (await asyncio.to_thread(_by_proxy, path, *wrong)).status == 401, wrong
 

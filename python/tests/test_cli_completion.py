@@ -17,6 +17,7 @@ def core(tmp_path: Path) -> Iterator[FakeCore]:
         )
         running.answer("GET /v1/proposals?limit=100", {"proposals": [proposal_view(31), proposal_view(4)]})
         running.answer("GET /v1/proposals?state=checked&limit=100", {"proposals": [proposal_view(31)]})
+        running.answer("GET /v1/sessions", {"sessions": [{"user": "ann"}, {"user": "bob"}, {"user": "ann"}]})
         running.answer("GET /v1/dead-letters", {"messages": [message_view(54), message_view(4)]})
         running.answer("GET /v1/inbox?all=1&limit=100", {"messages": [message_view(7)]})
         yield running
@@ -52,6 +53,9 @@ def complete(core: FakeCore, typed: str) -> list[str]:
         ("debug dead-letters requeue 5", ["54"]),
         ("debug dead-letters dr", ["drop"]),
         ("policy lint w", ["worker", "writer"]),
+        ("dashboard ", ["sessions", "logout"]),
+        ("dashboard logout ", ["ann", "bob"]),
+        ("dashboard logout --a", ["--all"]),
         ("ag", ["agent"]),
         ("agent st", ["start", "stop"]),
         ("apply show 3 --j", ["--json"]),

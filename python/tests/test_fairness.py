@@ -66,7 +66,9 @@ def test_between_the_lines_of_an_mcp_client_the_others_have_their_turn(tmp_path:
 
 def test_between_the_frames_of_a_terminal_the_others_have_their_turn() -> None:
     async def run() -> None:
-        terminal = Terminal("worker", "operator:test", Line(holding(b"d\0\0\0\1x" * NUMBER), NOWHERE), "operator:test")
+        terminal = Terminal(
+            "worker", "operator:test", Line(holding(b"d\0\0\0\1x" * NUMBER), NOWHERE), ("operator:test", 1)
+        )
         assert await turns_of_others(terminal.frames()) >= NUMBER
         assert terminal.printed == NUMBER
 

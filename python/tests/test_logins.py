@@ -10,14 +10,15 @@ import pytest
 
 from hyperhive import logins
 from hyperhive.errors import Unavailable
-from hyperhive.logins import BURST, Logins, NotLoggedIn, Session, TooManyAttempts
+from hyperhive.hub import Hub
+from hyperhive.logins import BURST, Logins, NewSession, NotLoggedIn, TooManyAttempts
 from hyperhive.store import sessions
 from hyperhive.store.database import Database
 
 
 async def _opened(root: Path) -> tuple[Logins, Database]:
     database = await Database.open(root / "hive.db")
-    return Logins(database), database
+    return Logins(database, Hub()), database
 
 
 def test_a_link_becomes_a_session_of_its_user_once(tmp_path: Path) -> None:
@@ -25,28 +26,28 @@ def test_a_link_becomes_a_session_of_its_user_once(tmp_path: Path) -> None:
         made, database = await _opened(tmp_path)
         link = made.link("ann")
         session = await made.log_in(link)
-        assert session.user == await made.user(session.secret, session.key) == "ann"
+        assert session.user == (await made.session(session.secret, session.key)).user == "ann"
         with pytest.raises(NotLoggedIn, match="used already"):
             await made.log_in(link)
         other = await made.log_in(made.link("ann"))
         for secret, key in ((session.secret, None), (session.secret, other.key), (None, session.key), ("", "")):
             with pytest.raises(NotLoggedIn):
-                await made.user(secret, key)
-        await made.log_out(session.secret)
+                await made.session(secret, key)
+        await made.end(lambda each: each.user == "ann", "operator:bob")
         with pytest.raises(NotLoggedIn):
-            await made.user(session.secret, session.key)
+            await made.session(session.secret, session.key)
         await database.close()
 
     asyncio.run(run())
 
 
 def test_a_session_outlives_the_core_and_the_database_holds_no_secret(tmp_path: Path) -> None:
-    async def run() -> Session:
+    async def run() -> NewSession:
         made, database = await _opened(tmp_path)
         session = await made.log_in(made.link("ann"))
         await database.close()
         again, database = await _opened(tmp_path)
-        assert await again.user(session.secret, session.key) == "ann"
+        assert (await again.session(session.secret, session.key)).user == "ann"
         await database.close()
         return session
 
@@ -73,7 +74,7 @@ def test_a_session_ends_with_its_time(tmp_path: Path, monkeypatch: pytest.Monkey
         monkeypatch.setattr(logins, "SESSION_TIME", 0.0)
         session = await made.log_in(made.link("ann"))
         with pytest.raises(NotLoggedIn):
-            await made.user(session.secret, session.key)
+            await made.session(session.secret, session.key)
         await database.close()
 
     asyncio.run(run())
@@ -114,7 +115,7 @@ def test_what_is_no_link_logs_nobody_in(tmp_path: Path, link: str) -> None:
         with pytest.raises(NotLoggedIn):
             await made.log_in(link)
         with pytest.raises(NotLoggedIn):
-            await made.user(link, link)
+            await made.session(link, link)
         await database.close()
 
     asyncio.run(run())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import os
 import sqlite3
 import subprocess
@@ -17,7 +18,7 @@ from database_rig import within
 
 from hyperhive.errors import BadInput, Unavailable
 from hyperhive.settings import Role
-from hyperhive.store import agents, audit
+from hyperhive.store import agents, audit, sessions
 from hyperhive.store.database import VERSION, Database
 
 
@@ -186,6 +187,28 @@ def test_a_file_of_the_first_format_is_brought_up_to_date_with_its_audit_log(tmp
             await database.write(lambda c: c.execute("UPDATE audit SET actor = 'x'"))
         with pytest.raises(sqlite3.IntegrityError, match="append-only"):
             await database.write(lambda c: c.execute("DELETE FROM audit"))
+        await database.close()
+
+    asyncio.run(go())
+
+
+def test_who_was_logged_in_before_sessions_had_keys_logs_in_again(tmp_path: Path) -> None:
+    path = tmp_path / "hive.db"
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.create_function("audit_hash", 6, audit.chained())
+        for number in range(1, 5):
+            connection.executescript(resources.files("hyperhive").joinpath(f"store/schema-{number}.sql").read_text())
+        connection.execute("PRAGMA user_version = 4")
+        secret = hashlib.sha256(b"secret").hexdigest()
+        connection.execute("INSERT INTO sessions VALUES (?, 'ann', 1, 9e9)", (secret,))
+
+    async def go() -> None:
+        database = await Database.open(path)
+        assert await database.read(lambda c: sessions.find(c, "secret", "")) == (None, False)
+        assert await database.read(sessions.every) == []
+        first = await database.write(lambda c: sessions.create(c, "secret", "key", "ann", 60.0))
+        await database.write(lambda c: sessions.end(c, first))
+        assert await database.write(lambda c: sessions.create(c, "other", "key", "ann", 60.0)) > first, "never again"
         await database.close()
 
     asyncio.run(go())

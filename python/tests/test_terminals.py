@@ -16,7 +16,9 @@ from websockets.exceptions import ConnectionClosed
 
 from hyperhive import terminals
 from hyperhive.config import Dashboard
+from hyperhive.controls import Line
 from hyperhive.store import audit as audit_log
+from hyperhive.terminals import Page
 
 pytestmark = pytest.mark.skipif(LACKING is not None, reason=SKIP_REASON)
 
@@ -309,3 +311,149 @@ def test_a_killed_harness_ends_its_terminal(tmp_path: Path) -> None:
             assert await screen.until_end() == "the container ended"
 
     play(tmp_path, scene)
+
+
+def test_every_browser_that_comes_to_look_after_another_is_in_the_audit_log(tmp_path: Path) -> None:
+    async def scene(made: Web, browser: Browser) -> None:
+        other, ann = await made.browser(), Page(send=nothing, tell=nothing)
+        for each in (browser, browser, other, browser):
+            async with each.terminal("worker") as socket:
+                await Screen(socket).until(PROMPT)
+        for _ in range(2):  # by the proxy, which has no sessions
+            await made.hive.core.terminals.attach("worker", "operator:ann", ann, 80, 24)
+        assert [(actor, action) for actor, action, _ in await audit(made)] == [
+            ("operator:root", "terminal.opened"),
+            ("operator:root", "terminal.attached"),
+            ("operator:root", "terminal.attached"),
+            ("operator:ann", "terminal.attached"),
+        ]
+
+    play(tmp_path, scene)
+
+
+async def nothing(what: Any) -> None:
+    """Take it."""
+
+
+def test_one_that_is_just_told_to_end_is_followed_by_a_new_one(tmp_path: Path) -> None:
+    async def scene(made: Web, browser: Browser) -> None:
+        opened = made.hive.core.terminals
+        first = await opened.attach("worker", "operator:ann", Page(send=nothing, tell=nothing), 80, 24)
+        await opened.end("worker", "operator:ann")
+        second = await opened.attach("worker", "operator:ann", Page(send=nothing, tell=nothing), 80, 24)
+        assert first.id != second.id
+        actions = [action for _, action, _ in await audit(made)]
+        assert actions == ["terminal.opened", "terminal.closed", "terminal.opened"]
+        async with browser.terminal("worker") as socket:
+            await Screen(socket).until(PROMPT)
+
+    play(tmp_path, scene)
+
+
+def test_one_whose_connection_broke_is_followed_by_a_new_one(tmp_path: Path) -> None:
+    async def scene(made: Web, browser: Browser) -> None:
+        opened = made.hive.core.terminals
+        first = await opened.attach("worker", "operator:ann", Page(send=nothing, tell=nothing), 80, 24)
+        first.line.writer.transport.abort()
+        second = await opened.attach("worker", "operator:ann", Page(send=nothing, tell=nothing), 80, 24)
+        assert first.id != second.id
+
+    play(tmp_path, scene)
+
+
+def test_what_programs_print_to_a_page_is_no_use_of_it(tmp_path: Path) -> None:
+    async def scene(made: Web, browser: Browser) -> None:
+        async with browser.terminal("worker") as socket:
+            screen = Screen(socket)
+            await screen.until(PROMPT)
+            await screen.type("while sleep 0.05; do echo tick; done\r")
+            assert "nobody used it" in await screen.until_end()
+
+    play(tmp_path, scene, dashboard=Dashboard(enable=True, port=0, terminal_idle=1.0))
+
+
+def test_what_is_typed_and_a_new_size_are_use_of_it(tmp_path: Path) -> None:
+    async def scene(made: Web, browser: Browser) -> None:
+        async with browser.terminal("worker") as socket:
+            await Screen(socket).until(PROMPT)
+            terminal = made.hive.core.terminals._open["worker"]
+            for use in (terminal.type(b" "), terminal.resize(81, 24)):
+                before = terminal.used
+                await use
+                assert terminal.used > before
+
+    play(tmp_path, scene)
+
+
+class Sent:
+    """A connection with a page that counts the messages and acknowledges nothing."""
+
+    def __init__(self) -> None:
+        self.messages = 0
+        self.page = Page(send=self.take, tell=nothing)
+
+    async def take(self, data: bytes) -> None:
+        """Count it."""
+        self.messages += 1
+
+
+def hostile(data: bytes, page: Page | None = None) -> terminals.Terminal:
+    """A terminal whose harness has sent that, and then ends."""
+    reader = asyncio.StreamReader(limit=2**20)
+    reader.feed_data(data)
+    reader.feed_eof()
+    nowhere: Any = None
+    return terminals.Terminal("worker", "operator:root", Line(reader, nowhere), ("operator:root", 1), page=page)
+
+
+@pytest.mark.parametrize("frame", [b"d\0\0\0\0", b"d\0\0\0\1x"], ids=["empty", "a byte"])
+def test_frames_of_next_to_nothing_wait_for_the_page_too(frame: bytes) -> None:
+    async def run() -> None:
+        sent = Sent()
+        most = terminals.WINDOW // terminals.FRAME_COST
+        running = asyncio.create_task(hostile(frame * (most + 100), sent.page).frames())
+
+        async def waits(messages: int) -> None:
+            async with asyncio.timeout(20):
+                while sent.messages < messages:  # noqa: ASYNC110  (a page tells nobody)
+                    await asyncio.sleep(0)
+            for _ in range(50):
+                await asyncio.sleep(0)
+            assert sent.messages == messages
+
+        await waits(most)
+        sent.page.ack(len(frame) - 5)
+        await waits(most + 1)
+        for _ in range(most):
+            sent.page.ack(len(frame) - 5)
+        async with asyncio.timeout(20):
+            assert await running == "the container ended"
+        assert sent.messages == most + 100
+
+    asyncio.run(run())
+
+
+def test_a_page_that_acknowledges_what_it_never_got_gets_no_credit() -> None:
+    async def run() -> None:
+        sent, most = Sent(), terminals.WINDOW // 256
+        sent.page.ack(10**30)
+        running = asyncio.create_task(hostile((b"d\0\0\1\0" + b"x" * 256) * (most + 100), sent.page).frames())
+        for acknowledged in range(3):
+            for _ in range(20 * most):
+                await asyncio.sleep(0)
+            assert sent.messages == most + acknowledged
+            sent.page.ack(256)
+        sent.page.end("enough")
+        await running
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("frame", [b"q\0\0\0\1x", b"\0\0\0\0\0", b"d\xff\xff\xff\xff", b"r\0\0\0\4abcd"])
+def test_a_frame_that_no_harness_sends_ends_it_and_says_why(frame: bytes) -> None:
+    async def run() -> None:
+        why = await hostile(b"d\0\0\0\1x" + frame).frames()
+        assert "the harness sent nonsense (a frame of kind " in why
+        assert repr(frame[:1]) in why
+
+    asyncio.run(run())

@@ -10,6 +10,16 @@ export interface Session {
   key?: string;
 }
 
+/** A browser that is logged in; `current` is this one. */
+export interface LoggedIn {
+  id: number;
+  user: string;
+  created_at: number;
+  used_at: number;
+  expires_at: number;
+  current: boolean;
+}
+
 export interface Turn {
   id: number;
   agent: string;

@@ -15,8 +15,10 @@ Json = dict[str, Any]
 
 _ABOUT = """\
 Everything that the operator's command line and dashboard show and do. On operator.sock the kernel names the caller; a
-browser has a session. A request with a body is JSON, from the page's own origin. The terminal is a WebSocket at
-/v1/agents/{name}/terminal?cols=&rows=: bytes are what is typed and printed, text is JSON about it.
+browser has a session: a cookie, and a key that it gets when it logs in and sends with each request, in a header, or as
+the parameter `key` of the two addresses that it can send none to: the events and the terminal. A request with a body
+is JSON, from the page's own origin. The terminal is a WebSocket at /v1/agents/{name}/terminal?cols=&rows=: bytes are
+what is typed and printed, text is JSON about it.
 """
 _PARAMETERS: dict[str, Json] = {
     "name": {"type": "string", "pattern": "^[a-z][a-z0-9-]{0,30}$"},
@@ -36,6 +38,7 @@ _EVENTS: Json = {
             "description": "Only these agents' turn_event and turn_text; of none if it is empty.",
         },
         {"name": "last_event_id", "in": "query", "schema": {"type": "string"}, "description": "As the header."},
+        {"name": "key", "in": "query", "schema": {"type": "string"}, "description": "As X-Hyperhive-Key."},
         {"name": "last-event-id", "in": "header", "schema": {"type": "string"}, "description": "Where to go on."},
     ],
     "responses": {

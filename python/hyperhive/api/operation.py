@@ -38,13 +38,16 @@ _TYPES = {
 
 @dataclass(frozen=True)
 class Call(Generic[CoreT]):
-    """A request that fits its declaration. `query` and `body` have the defaults filled in."""
+    """A request that fits its declaration. `query` and `body` have the defaults filled in; `session` is the number of
+    the browser's session, None if the caller has none.
+    """
 
     core: CoreT
     actor: str
     path: Json
     query: Json
     body: Json
+    session: int | None = None
 
     @property
     def name(self) -> str:
@@ -83,7 +86,8 @@ class Operation(Generic[CoreT]):
             actor = await who(request)
             path = {name: _path_value(name, value) for name, value in request.path_params.items()}
             body = {} if self.body is None else _checked(await read_json(request), self.body, self.required)
-            call = Call(core, actor, path, _query(request, self.query), body)
+            session = request.scope["state"].get("session")
+            call = Call(core, actor, path, _query(request, self.query), body, session)
             return JsonAnswer(await self.handler(call))
 
         return Route(self.path, endpoint, methods=[self.method])

@@ -12,7 +12,6 @@ import logging
 import os
 import socket
 import struct
-import time
 from asyncio import TimerHandle
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,6 +39,7 @@ CLOSE_TIME = 5.0
 STALL_TIME = 60.0
 """Seconds for which a client on TCP may take nothing of what it is sent, or be gone without a word."""
 MAX_CONNECTIONS = 256
+"""Of one socket. One more, and the one goes that has said nothing for longest: nobody can keep the others out."""
 MAX_WEBSOCKET = 1024 * 1024
 """Bytes of one message on a WebSocket."""
 _PEER = struct.Struct("3i")
@@ -69,7 +69,6 @@ class _Connection(HttpToolsProtocol):
         self._timer: TimerHandle | None = None
         self._timer_for: tuple[int, str] | None = None
         self._requests = 0
-        self._began = time.monotonic()
         self._stage = "idle"
         self._head = 0
         self._body = 0  # bytes of this request's body
@@ -77,12 +76,15 @@ class _Connection(HttpToolsProtocol):
         self._overhead = 0  # bytes of this request that were no body
         self._running: RequestResponseCycle | None = None
         self._refusal = (400, "the request is not HTTP/1.1")
+        self._heard_at = 0.0  # when something came last
+        self._served = False  # whether a request was ever answered
+        self._whole = False  # whether the last request has come whole
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         super().connection_made(transport)
-        if len(self.connections) > MAX_CONNECTIONS and not self._make_room():
-            transport.abort()
-            return
+        self._heard_at = self.loop.time()
+        if len(self.connections) > MAX_CONNECTIONS:
+            self._make_room()
         peer: socket.socket = transport.get_extra_info("socket")
         if peer.family == socket.AF_UNIX:
             _, uid, _ = _PEER.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))
@@ -91,20 +93,22 @@ class _Connection(HttpToolsProtocol):
             peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(STALL_TIME * 1000))
         self._arm(IDLE_TIME)
 
-    def _make_room(self) -> bool:
-        """Give up the connection that has been silent longest, one that has asked nothing yet if there is one."""
-        silent = [each for each in self.connections if isinstance(each, _Connection) and each.is_silent]
-        oldest = min(silent, key=lambda each: (each._requests > 0, each._began), default=None)
-        if oldest is None or oldest is self:
-            return False
-        oldest.transport.abort()
-        return True
+    def _make_room(self) -> None:
+        """End the connection that can be spared most: one that never got an answer before one that did, the one that
+        was silent longest first; then one that takes nothing of its answer. If there is none, this one goes.
+        """
+        others = [each for each in self.connections if each is not self and not each.transport.is_closing()]
+        if len(others) < MAX_CONNECTIONS:
+            return  # those that were ended already go in a moment
+        spare = [each for each in others if isinstance(each, _Connection) and each._can_be_spared()]
+        least = min(spare, key=lambda each: (each._is_answering(), each._served, each._heard_at), default=self)
+        least.transport.abort()
 
-    @property
-    def is_silent(self) -> bool:
-        """Whether nobody waits for anything on it."""
-        answered = self._running is None or self._running.response_complete
-        return self._stage == "idle" and answered and not self.transport.is_closing()
+    def _can_be_spared(self) -> bool:
+        return not self._is_answering() or self.flow.write_paused
+
+    def _is_answering(self) -> bool:
+        return self._whole and self._running is not None and not self._running.response_complete
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
@@ -116,6 +120,7 @@ class _Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._read = 0
+        self._heard_at = self.loop.time()
         super().data_received(data)
         if not self._upgraded and not self.transport.is_closing():
             self._watch(len(data) - self._read)
@@ -150,6 +155,7 @@ class _Connection(HttpToolsProtocol):
         super().on_message_begin()
         self._requests += 1
         self._stage = "head"
+        self._whole = False
         self._head = self._body = self._overhead = 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -173,6 +179,7 @@ class _Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._stage = "idle"
+        self._whole = True
         self.scope["state"]["complete"] = True  # no need to wait for the body
         super().on_message_complete()
 
@@ -182,6 +189,7 @@ class _Connection(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        self._served = True
         if self._stage == "body" and self.cycle.response_complete and not self.transport.is_closing():
             self._arm(LINGER_TIME)
 

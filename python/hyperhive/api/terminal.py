@@ -23,7 +23,7 @@ REFUSED = 4000
 OVER = 4001
 """Codes that a WebSocket is closed with: it could not begin; the terminal, or this page's part in it, is over."""
 CHECK_EVERY = 20.0
-"""Seconds after which it is asked again whether the page's user is still logged in."""
+"""Seconds after which it is asked again whether the page's user is still logged in, as when somebody was logged out."""
 END_TIME = 10.0
 """Seconds from the harness's end until the terminal's is known."""
 
@@ -32,6 +32,7 @@ def terminal_route(core: OperatorCore, who: Who) -> WebSocketRoute:
     """WS /v1/agents/{name}/terminal?cols=&rows=."""
 
     async def endpoint(socket: WebSocket) -> None:
+        endings = core.logins.endings
         try:
             actor = await who(socket)
         except HyperhiveError as error:
@@ -41,7 +42,7 @@ def terminal_route(core: OperatorCore, who: Who) -> WebSocketRoute:
         page = Page(send=socket.send_bytes, tell=lambda what: _say(socket, what))
         with contextlib.suppress(WebSocketDisconnect, TimeoutError):  # the page went away, or takes nothing any more
             try:
-                await _serve(core, socket, who, actor, page)
+                await _serve(core, socket, who, actor, page, endings=endings)
             except HyperhiveError as error:
                 await _say(socket, {"error": str(error)})
                 await _close(socket, REFUSED)
@@ -49,14 +50,16 @@ def terminal_route(core: OperatorCore, who: Who) -> WebSocketRoute:
     return WebSocketRoute("/v1/agents/{name}/terminal", endpoint)
 
 
-async def _serve(core: OperatorCore, socket: WebSocket, who: Who, actor: str, page: Page) -> None:
+async def _serve(core: OperatorCore, socket: WebSocket, who: Who, actor: str, page: Page, *, endings: int) -> None:
     name = socket.path_params["name"]
     await core.hive.view(name)
     columns, rows = (_size(socket.query_params.get(each, "")) for each in ("cols", "rows"))
-    terminal = await core.terminals.attach(name, actor, page, columns, rows)
+    terminal = await core.terminals.attach(
+        name, actor, page, columns, rows, session=socket.scope["state"].get("session")
+    )
     receiving = asyncio.create_task(_receive(core, socket, terminal, page, actor))
     ending = asyncio.create_task(page.wait())
-    watching = asyncio.create_task(_end_with_session(socket, who, page))
+    watching = asyncio.create_task(_end_with_session(core, socket, who, page, endings))
     try:
         await asyncio.wait({receiving, ending}, return_when=asyncio.FIRST_COMPLETED)
         if socket.client_state is WebSocketState.CONNECTED:
@@ -89,10 +92,10 @@ async def _receive(core: OperatorCore, socket: WebSocket, terminal: Terminal, pa
                 await core.terminals.end(terminal.agent, actor)
 
 
-async def _end_with_session(socket: WebSocket, who: Who, page: Page) -> None:
+async def _end_with_session(core: OperatorCore, socket: WebSocket, who: Who, page: Page, endings: int) -> None:
     """End the page once its user is not logged in any more; the shell goes on."""
     while True:
-        await asyncio.sleep(CHECK_EVERY)
+        endings = await core.logins.wait_for_end(endings, CHECK_EVERY)
         try:
             await who(socket)
         except HyperhiveError as error:

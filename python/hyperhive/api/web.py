@@ -3,8 +3,8 @@
 The core serves it on loopback TCP, where who calls is known by a session's cookie, and, if the host says so, on a unix
 socket for one reverse proxy, which names the user in a header. No request may come from another page: Host, Origin and
 Sec-Fetch-Site are checked, what changes something is JSON, and the cookie is SameSite=Strict. Nor is the cookie enough:
-browsers send it to every port of this host. The page's origin keeps a key besides (logins); it comes in a header, or in
-the address of what a browser can send no header with: the stream of events and the terminal.
+browsers send it to every port of this host. The page's own origin keeps a key besides (logins) and sends it in a
+header, or in the address of what a browser can send no header with: the stream of events and the terminal.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection, Request
@@ -48,8 +48,7 @@ _HEADERS = {
     "permissions-policy": "camera=(), geolocation=(), microphone=(), usb=()",
 }
 KEY_HEADER = "x-hyperhive-key"
-KEY = "key"
-"""The parameter of an address that holds the key; no operation sees it."""
+KEY_PARAMETER = "key"
 _SAFE = frozenset({"GET", "HEAD"})
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
@@ -83,11 +82,19 @@ class ByCookie:
 
     async def __call__(self, connection: HTTPConnection) -> str:
         """`operator:<user>`. Raises NotLoggedIn."""
-        key = connection.headers.get(KEY_HEADER) or connection.scope["state"].get(KEY)
-        user = await self.logins.user(connection.cookies.get(self.cookie), key)
-        if not self.may(user):
-            raise NotLoggedIn(f"{user} is not an operator any more")
-        return f"operator:{user}"
+        session = await self.logins.session(connection.cookies.get(self.cookie), _key(connection))
+        if not self.may(session.user):
+            raise NotLoggedIn(f"{session.user} is not an operator any more")
+        connection.scope["state"]["session"] = session.id
+        return f"operator:{session.user}"
+
+
+def _key(connection: HTTPConnection) -> str | None:
+    """The session's key. In an address, which may be kept somewhere, only where a browser can send no header."""
+    scope = connection.scope
+    if scope["type"] == "websocket" or scope["path"] == "/v1/events":
+        return connection.headers.get(KEY_HEADER) or connection.query_params.get(KEY_PARAMETER)
+    return connection.headers.get(KEY_HEADER)
 
 
 @dataclass(frozen=True)
@@ -112,7 +119,7 @@ def create_web_app(core: OperatorCore, config: WebConfig, who: Who, logins: Logi
     cookie = cookie_name(config.port)
     routes: list[BaseRoute] = [Route("/v1/session", _session(who), methods=["GET"])]
     if logins is not None:
-        routes.append(Route("/v1/session", _log_in(core, logins, cookie), methods=["POST"]))
+        routes.append(Route("/v1/session", _log_in(logins, cookie), methods=["POST"]))
         routes.append(Route("/v1/session", _log_out(who, logins, cookie), methods=["DELETE"]))
     routes += operator_routes(core, who)
     app = Starlette(routes=[*routes, terminal_route(core, who)], exception_handlers=error_handlers())
@@ -147,7 +154,7 @@ class Guard:
                 message["headers"] = [*message["headers"], *headers]
             await send(message)
 
-        await self._app(_without_key(scope), receive, send_with_headers)
+        await self._app(scope, receive, send_with_headers)
 
     def _check(self, request: HTTPConnection) -> None:
         host = request.headers.get("host", "")
@@ -165,16 +172,6 @@ class Guard:
         kind = request.headers.get("content-type", "application/json").partition(";")[0].strip()
         if not websocket and kind != "application/json":
             raise BadInput("a request's body must be application/json")
-
-
-def _without_key(scope: Scope) -> Scope:
-    """The same with the key out of the address."""
-    pairs = parse_qsl(scope["query_string"].decode(errors="replace"), keep_blank_values=True)
-    keys = [value for name, value in pairs if name == KEY]
-    if not keys:
-        return scope
-    query = urlencode([pair for pair in pairs if pair[0] != KEY]).encode()
-    return {**scope, "query_string": query, "state": {**scope["state"], KEY: keys[0]}}
 
 
 def _hostname(host: str) -> str | None:
@@ -239,11 +236,10 @@ def _told(user: str, **more: str) -> JSONResponse:
     return JSONResponse({"user": user, "hive": socket.gethostname(), "version": __version__, **more})
 
 
-def _log_in(core: OperatorCore, logins: Logins, cookie: str) -> Callable[[Request], Awaitable[Response]]:
+def _log_in(logins: Logins, cookie: str) -> Callable[[Request], Awaitable[Response]]:
     async def log_in(request: Request) -> Response:
         """POST /v1/session {link}: a session for the link; its key is told here and nowhere else."""
         made = await logins.log_in(text(await read_json(request, 4096), "link"))
-        await core.logged_in(made.user)
         answer = _told(made.user, by="link", key=made.key)
         answer.set_cookie(cookie, made.secret, max_age=int(SESSION_TIME), httponly=True, samesite="strict")
         return answer
@@ -254,9 +250,9 @@ def _log_in(core: OperatorCore, logins: Logins, cookie: str) -> Callable[[Reques
 def _log_out(who: Who, logins: Logins, cookie: str) -> Callable[[Request], Awaitable[Response]]:
     async def log_out(request: Request) -> Response:
         """DELETE /v1/session: end it."""
-        await who(request)
-        if secret := request.cookies.get(cookie):
-            await logins.log_out(secret)
+        actor = await who(request)
+        own = request.scope["state"]["session"]
+        await logins.end(lambda session: session.id == own, actor)
         answer = JSONResponse({})
         answer.delete_cookie(cookie, httponly=True, samesite="strict")
         return answer

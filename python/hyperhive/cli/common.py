@@ -50,6 +50,11 @@ def complete_dead_letters(ctx: typer.Context, incomplete: str) -> list[str]:
     return _complete(ctx, incomplete, lambda core: [str(row["id"]) for row in core.dead_letters()])
 
 
+def complete_session_users(ctx: typer.Context, incomplete: str) -> list[str]:
+    """The users of the browsers that are logged in to the dashboard."""
+    return _complete(ctx, incomplete, lambda core: sorted({str(row["user"]) for row in core.sessions()}))
+
+
 def _complete(ctx: typer.Context, incomplete: str, names: Callable[[Client], list[str]]) -> list[str]:
     from hyperhive.client import Client, find_socket  # noqa: PLC0415
 

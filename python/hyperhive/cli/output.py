@@ -18,7 +18,10 @@ from typing import Any
 # Control, format (bidi, zero width), surrogate, private use, line and paragraph separators (UAX #44).
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 _TIMES = frozenset(
-    {"at", "created_at", "updated_at", "sent_at", "read_at", "started_at", "ended_at", "dead_at", "until", "modified"}
+    {
+        *("at", "created_at", "updated_at", "sent_at", "read_at", "used_at", "started_at", "ended_at", "dead_at"),
+        *("expires_at", "until", "modified"),
+    }
 )
 _OPAQUE = frozenset({"settings", "overrides", "detail", "before", "after", "body"})
 _GAP = "  "

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from hyperhive.errors import BadInput, HyperhiveError, Unavailable
 from hyperhive.store import audit
 
-VERSION = 4
+VERSION = 5
 """Of the file's format: schema-N.sql brings it from N - 1 to N."""
 MAX_GROUP = 500
 WAL_KEPT = 16 * 1024 * 1024

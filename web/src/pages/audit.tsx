@@ -7,9 +7,10 @@ import { Line, Long } from "../hostile";
 import { memo } from "../memo";
 import type { AuditEntry } from "../types";
 import { Empty, Failure, Section } from "../ui";
+import { Browsers } from "./browsers";
 
 const PAGE = 200;
-const NEWS = new Set(["agent", "proposal", "read"]);
+const NEWS = new Set(["agent", "proposal", "read", "hive"]);
 
 interface Verified {
   entries: number;
@@ -18,6 +19,15 @@ interface Verified {
 }
 
 export function AuditPage() {
+  return (
+    <>
+      <Browsers />
+      <Log />
+    </>
+  );
+}
+
+function Log() {
   const [typed, setTyped] = useState("");
   const agent = useSettled(typed.trim());
   const [verified, setVerified] = useState<Verified | null>(null);

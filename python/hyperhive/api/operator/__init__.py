@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Route
 
 from hyperhive.api.openapi import document
 from hyperhive.api.operation import Operation, Who
-from hyperhive.api.operator import agents, hive, mail, proposals, turns
+from hyperhive.api.operator import agents, hive, mail, proposals, sessions, turns
 from hyperhive.api.operator.core import OperatorCore
 from hyperhive.api.operator.events import events_endpoint
 from hyperhive.api.requests import JsonAnswer, error_handlers
@@ -26,6 +26,7 @@ OPERATIONS: tuple[Operation[OperatorCore], ...] = (
     *turns.OPERATIONS,
     *proposals.OPERATIONS,
     *mail.OPERATIONS,
+    *sessions.OPERATIONS,
 )
 
 

@@ -10,6 +10,7 @@ from hyperhive.dead_letters import DeadLetters
 from hyperhive.gateway.pause import Pause
 from hyperhive.hub import Hub
 from hyperhive.lifecycle import Hive
+from hyperhive.logins import Logins
 from hyperhive.operators import Operators
 from hyperhive.permissions import Permissions
 from hyperhive.proposals import Proposals
@@ -31,12 +32,10 @@ class OperatorCore(Protocol):
     controls: Controls
     terminals: Terminals
     operators: Operators
+    logins: Logins
 
     async def status(self) -> dict[str, Any]:
         """The hive at a glance."""
 
     def dashboard_link(self, actor: str) -> str:
         """An address that logs a browser in once as that actor. Raises Unavailable if there is no dashboard."""
-
-    async def logged_in(self, user: str) -> None:
-        """A browser logged in: record it."""

@@ -14,11 +14,12 @@ from hyperhive.api.operation import Who
 from hyperhive.api.operator.core import OperatorCore
 from hyperhive.errors import BadInput, HyperhiveError
 from hyperhive.hub import Event, Hub
+from hyperhive.logins import Logins
 from hyperhive.settings import NAME
 
 QUIET = 20.0
 """Seconds without news after which something is sent: the connection is still good. And those after which it is asked
-again whether the listener's user is still logged in.
+again whether the listener's user is still logged in, as it is when somebody was logged out.
 """
 MOST_TURNS = 50
 """Agents whose turns' events one stream may ask for by name."""
@@ -28,10 +29,11 @@ def events_endpoint(core: OperatorCore, who: Who) -> Callable[[Request], Awaitab
     """The endpoint. `?turns=A,B` leaves out the turns' events of all others; `?last_event_id=` is as the header."""
 
     async def events(request: Request) -> Response:
+        endings = core.logins.endings
         await who(request)
         after = request.headers.get("last-event-id") or request.query_params.get("last_event_id")
         turns = _names(request.query_params.get("turns"))
-        stream = _while_logged_in(request, who, _stream(core.hub, after, turns))
+        stream = _while_logged_in(core.logins, endings, request, who, _stream(core.hub, after, turns))
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
         return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
 
@@ -51,16 +53,18 @@ def _names(turns: str | None) -> frozenset[str] | None:
     return frozenset(names)
 
 
-async def _while_logged_in(request: Request, who: Who, stream: AsyncGenerator[str, None]) -> AsyncIterator[str]:
+async def _while_logged_in(
+    logins: Logins, endings: int, request: Request, who: Who, stream: AsyncGenerator[str, None]
+) -> AsyncIterator[str]:
     checked = time.monotonic()
     async with aclosing(stream):
         async for text in stream:
-            if time.monotonic() - checked >= QUIET:
+            if time.monotonic() - checked >= QUIET or logins.endings != endings:
+                checked, endings = time.monotonic(), logins.endings
                 try:
                     await who(request)
                 except HyperhiveError:
                     return
-                checked = time.monotonic()
             yield text
 
 

@@ -117,6 +117,11 @@ SCHEMAS: dict[str, Json] = {
     "Session": _object(user=TEXT, hive=TEXT, version=TEXT, by=_words("link", "proxy")),
     "NewSession": _object(user=TEXT, hive=TEXT, version=TEXT, by=_words("link"), key=TEXT),
     "Link": _object(url=TEXT),
+    "Sessions": _object(
+        sessions=_list(
+            _object(id=NUMBER, user=TEXT, created_at=SECONDS, used_at=SECONDS, expires_at=SECONDS, current=FLAG)
+        )
+    ),
     "Status": _object(
         version=TEXT,
         backend=_words("local", "nixos"),
