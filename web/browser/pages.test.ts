@@ -70,18 +70,18 @@ test("a mail is answered and a dialog is left with the keyboard alone", async ()
 test("the inbox is searched, in text and names, what was read too", async () => {
   const { page } = await hive.operator("#/inbox");
   await hive.hive.ask("mail", { sender: "manager", body: "the Grüne report is ready" });
-  await page.locator("article.unread", { hasText: "report" }).waitFor();
+  await page.locator("article.unread", { hasText: "Grüne report" }).waitFor();
   const search = page.getByRole("searchbox", { name: "Search" });
   await search.fill("grüne REPORT");
   await page.getByRole("heading", { name: "Found" }).waitFor();
   await page.locator("article", { hasText: "shall I go on?" }).waitFor({ state: "detached" });
   await expect.poll(() => page.locator("article").count()).toBe(1);
-  await page.locator("article", { hasText: "report" }).waitFor();
+  await page.locator("article", { hasText: "Grüne report" }).waitFor();
   await search.fill("shall I");
   await page.locator("article.read", { hasText: "shall I go on?" }).waitFor();
-  await page.locator("article", { hasText: "report" }).waitFor({ state: "detached" });
+  await page.locator("article", { hasText: "Grüne report" }).waitFor({ state: "detached" });
   await search.fill("manager");
-  await page.locator("article.unread", { hasText: "report" }).waitFor();
+  await page.locator("article.unread", { hasText: "Grüne report" }).waitFor();
   await search.fill("no such thing");
   await page.getByText("Nothing holds that.").waitFor();
 });
