@@ -69,7 +69,16 @@ MEGABYTE = b"x" * 1_048_000
 WIDE = ("[" + "[]," * 300_000 + "1]").encode()
 DEEP = deep(100_000).encode()
 SMALL = [b"", b"{", b"[]", b'{"to":"nobody","body":"x"}', b'{"ids":[-1]}', deep(500).encode()]
-PATHS = ["/v1/send", "/v1/recv", "/v1/ack", "/v1/turns", "/v1/turns/1/events", "/v1/turns/9/end", "/nowhere"]
+PATHS = [
+    "/v1/send",
+    "/v1/recv",
+    "/v1/ack",
+    "/v1/give-up",
+    "/v1/turns",
+    "/v1/turns/1/events",
+    "/v1/turns/9/end",
+    "/nowhere",
+]
 HTTP = [request(path, body) for body in SMALL for path in PATHS] * 4
 HTTP += [request("/v1/turns/1/events", body) for body in (WIDE, DEEP, MEGABYTE, b"1\n" * 500_000)]
 HTTP += [request("/v1/ack", b'{"ids":' + WIDE + b"}"), request("/v1/ack", b"{}") * 100, MEGABYTE]
