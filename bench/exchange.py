@@ -25,7 +25,8 @@ AGENTS = 100
 RATE = 200
 """Messages a second, all agents together."""
 CROWD = 1000
-IDLE_SECONDS = 30
+IDLE_SECONDS = 120
+"""Twice as long as a harness waits at a time, so that each calls as often as in a day."""
 WARM = 10.0
 """Seconds before anything is measured."""
 SPREAD = 10.0
@@ -34,7 +35,7 @@ BODY = "the report is in /state/work/report.txt, as you asked; the second half n
 
 
 def measure(seconds: int = SECONDS) -> list[Row]:
-    """Both hives, one after the other (two minutes)."""
+    """Both hives, one after the other (four minutes)."""
     busy = _run("exchange", AGENTS, seconds)
     idle = _run("idle", CROWD, IDLE_SECONDS)
     name = f"{AGENTS} agents, {RATE} messages/s for {seconds} s"

@@ -25,8 +25,8 @@ from hyperhive.harness.startup import Proof, check_cage, lock
 from hyperhive.harness.turn import TurnHooks, run_turn
 from hyperhive.orphans import end_orphans
 
-POLL = 30.0
-"""Seconds that an idle harness waits for mail in one request; it says that it lives before each."""
+POLL = 55.0
+"""Seconds that an idle harness waits for mail in one request (the core allows 60); it says that it lives before each."""
 LEASE_MARGIN = 900.0
 TRIES = 3
 """How often a batch is tried that grows too long even in a fresh session."""
