@@ -24,6 +24,8 @@ from hyperhive.store.database import Database
 from hyperhive.store.messages import Filter, Message, Question
 
 log = logging.getLogger(__name__)
+HIVES_ROOM = 10
+"""How many times `max_pending` messages the operator may leave unread until the hive itself says nothing more."""
 
 
 class Broker:
@@ -127,18 +129,18 @@ class Broker:
         )
         if trip and trip.first:
             why = f"{trip.reason}; what follows is parked too"
-            return [message, mail_events.parked(connection, "loop_guard", message, why)]
+            return [message, *self.post(connection, [OPERATOR], mail_events.parked("loop_guard", message, why))]
         return [message]
 
     def _check_room(self, connection: sqlite3.Connection, sender: str, to: str) -> None:
-        """Raises MailboxFull. The operator's mailbox always takes what the hive itself has to say, and that leaves
-        agents their room.
+        """Raises MailboxFull. In the operator's mailbox the hive itself has more room than all agents, and leaves them
+        theirs.
         """
+        bound, besides = self._limits.max_pending, SYSTEM if to == OPERATOR else None
         if to == OPERATOR and sender == SYSTEM:
-            return
-        besides = SYSTEM if to == OPERATOR else None
-        if messages.is_full(connection, to, self._limits.max_pending, besides=besides):
-            raise MailboxFull(f"{to}'s mailbox is full ({self._limits.max_pending} messages); try again later")
+            bound, besides = bound * HIVES_ROOM, None
+        if messages.is_full(connection, to, bound, besides=besides):
+            raise MailboxFull(f"{to}'s mailbox is full ({bound} messages); try again later")
 
     def readmit(self, connection: sqlite3.Connection, letter: Message) -> None:
         """Let a parked message wait again, in the caller's transaction. Raises MailboxFull."""
@@ -171,23 +173,21 @@ class Broker:
     async def _lease(self, recipient: str, limit: int, lease: float) -> list[Message]:
         """Lease what waits and park what was leased too often; if the caller goes away, the lease is undone."""
 
-        def work(connection: sqlite3.Connection) -> tuple[list[Message], list[Message]]:
+        def work(connection: sqlite3.Connection) -> tuple[list[Message], int, list[Message]]:
             tired = parked.park_tired(connection, recipient, self._limits.max_attempts)
-            events = [mail_events.parked(connection, "dead_letter", each, mail_events.tired(each)) for each in tired]
-            return messages.lease(connection, recipient, until=time.time() + lease, limit=limit), events
+            told = self._tell_parked(connection, [(each, mail_events.tired(each)) for each in tired])
+            return messages.lease(connection, recipient, until=time.time() + lease, limit=limit), len(tired), told
 
         leasing = asyncio.ensure_future(self._database.write(work))
         try:
-            found, events = await asyncio.shield(leasing)
+            found, tired, told = await asyncio.shield(leasing)
         except asyncio.CancelledError:
             with contextlib.suppress(HyperhiveError):  # then nothing was leased
-                found, events = await leasing
-                self.announce(events)
+                found, tired, told = await leasing
+                self._announce_parked(tired, told)
                 await self.release(recipient, found)
             raise
-        self.announce(events)
-        if events:
-            self.announce_parked()
+        self._announce_parked(tired, told)
         return found
 
     @contextlib.contextmanager
@@ -250,15 +250,23 @@ class Broker:
         Returns how many the recipient held of them.
         """
 
-        def work(connection: sqlite3.Connection) -> list[Message]:
+        def work(connection: sqlite3.Connection) -> tuple[int, list[Message]]:
             letters = parked.park(connection, recipient, ids)
-            return [mail_events.parked(connection, "dead_letter", each, reason) for each in letters]
+            return len(letters), self._tell_parked(connection, [(each, reason) for each in letters])
 
-        told = await self._database.write(work)
+        count, told = await self._database.write(work)
+        self._announce_parked(count, told)
+        return count
+
+    def _tell_parked(self, connection: sqlite3.Connection, letters: Sequence[tuple[Message, str]]) -> list[Message]:
+        """Tell the operator which messages became dead letters, and why."""
+        bodies = [mail_events.parked("dead_letter", letter, reason) for letter, reason in letters]
+        return [told for body in bodies for told in self.post(connection, [OPERATOR], body)]
+
+    def _announce_parked(self, count: int, told: Sequence[Message]) -> None:
         self.announce(told)
-        if told:
+        if count:
             self.announce_parked()
-        return len(told)
 
     async def waiting(self, recipient: str) -> list[Message]:
         """What waits for the recipient, without a lease."""

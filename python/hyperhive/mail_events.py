@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 
-from hyperhive.exchange import OPERATOR, SYSTEM
-from hyperhive.store import messages
 from hyperhive.store.messages import Message
 
 
@@ -19,8 +16,8 @@ def tired(message: Message) -> str:
     return f"delivered {message.attempts} times without an answer"
 
 
-def parked(connection: sqlite3.Connection, event: str, message: Message, reason: str) -> Message:
-    """Tell the operator, in the same transaction, that a message became a dead letter."""
+def parked(event: str, message: Message, reason: str) -> str:
+    """For the operator: a message became a dead letter."""
     told = {
         "event": event,
         "from": message.sender,
@@ -28,4 +25,4 @@ def parked(connection: sqlite3.Connection, event: str, message: Message, reason:
         "message": message.id,
         "reason": f"{reason}; see `hyperhive debug dead-letters`",
     }
-    return messages.insert(connection, sender=SYSTEM, recipient=OPERATOR, kind="event", body=json.dumps(told))
+    return json.dumps(told)

@@ -15,6 +15,7 @@ from mail_rig import Mail, mail
 from hyperhive.errors import BadInput, Conflict, HyperhiveError, MailboxFull, NotFound, TooLarge
 from hyperhive.exchange import OPERATOR, SYSTEM
 from hyperhive.loop_guard import Rate
+from hyperhive.store import parked
 from hyperhive.store.messages import Message
 
 
@@ -132,6 +133,23 @@ def test_what_the_hive_says_leaves_agents_their_room_with_the_operator(tmp_path:
             for _ in range(5):
                 await hive.broker.tell(OPERATOR, "{}")
             assert await hive.broker.send("alice", OPERATOR, "a word, please")
+
+    within(test())
+
+
+def test_what_the_operator_never_reads_does_not_grow_for_ever(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with mail(tmp_path, max_pending=2, max_attempts=1) as hive:
+            for _ in range(19):
+                await hive.broker.tell(OPERATOR, "{}")
+            for _ in range(2):
+                await hive.broker.send(OPERATOR, "alice", "too much for her")
+                (given,) = await hive.broker.recv("alice", lease=100)
+                assert await hive.broker.give_up("alice", [given.id], "she cannot") == 1
+            assert len(await unread(hive)) == 20
+            assert len(await hive.database.read(parked.dead_letters)) == 2
+            with pytest.raises(MailboxFull, match="operator's mailbox is full \\(20 messages\\)"):
+                await hive.broker.tell(OPERATOR, "{}")
 
     within(test())
 
