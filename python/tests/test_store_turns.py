@@ -40,6 +40,31 @@ def test_a_turns_end_is_recorded(connection: sqlite3.Connection) -> None:
     assert turn.view()["message_ids"] == [4, 5]
 
 
+def test_the_model_that_answered_is_recorded_at_the_end(connection: sqlite3.Connection) -> None:
+    number = begin(connection)
+    turns.end(connection, number, outcome="completed", detail=None, usage=None, cost_usd=None, model="claude-haiku-4-5")
+    assert turns.get(connection, "bob", number).model == "claude-haiku-4-5"
+
+
+def test_a_resumed_sessions_turns_have_the_notes_that_it_began_with(connection: sqlite3.Connection) -> None:
+    def notes(session: str, given: str | None, agent: str = "bob", purpose: str = "mail") -> str | None:
+        number = turns.begin(
+            connection,
+            agent=agent,
+            generation=3,
+            model="haiku",
+            session_id=session,
+            message_ids=[],
+            notes=given,
+            purpose=purpose,
+        )
+        return turns.get(connection, agent, number).notes
+
+    assert [notes("s", "abc"), notes("s", None), notes("s", None)] == ["abc"] * 3
+    assert notes("s", None, purpose="compaction") is None
+    assert [notes("t", None), notes("t", None), notes("s", None, "alice")] == [None] * 3
+
+
 def test_a_turn_that_never_ended_is_lost_when_the_next_begins(connection: sqlite3.Connection) -> None:
     done, lost, foreign = begin(connection), begin(connection), begin(connection, "alice")
     end(connection, done)

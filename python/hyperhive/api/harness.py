@@ -259,7 +259,7 @@ async def _show_text(call: _Call, turn: int) -> Json:
 async def _end_turn(call: _Call, turn: int) -> Json:
     body = call.json()
     outcome, detail = text(body, "outcome", longest=MAX_NAME), optional_text(body, "detail", longest=MAX_DETAIL)
-    usage = body.get("usage")
+    model, usage = optional_text(body, "model", longest=MAX_NAME), body.get("usage")
     if usage is not None and not isinstance(usage, dict):
         raise BadInput("usage must be an object")
     cost = _optional_number(body, "cost_usd", 1e6)
@@ -272,6 +272,7 @@ async def _end_turn(call: _Call, turn: int) -> Json:
             turn,
             outcome=outcome,
             detail=detail,
+            model=model,
             usage=usage,
             cost_usd=cost,
             cpu_seconds=cpu,

@@ -79,7 +79,7 @@ class HarnessClient:
         self._post(f"/v1/turns/{turn}/text", {"text": text})
 
     def end_turn(self, turn: int, **how: Any) -> None:  # noqa: ANN401
-        """Record how the turn ended: outcome, detail, usage, cost_usd, cpu_seconds, memory_peak (bytes)."""
+        """Record how the turn ended: outcome, detail, model, usage, cost_usd, cpu_seconds, memory_peak (bytes)."""
         self._post(f"/v1/turns/{turn}/end", how)
 
     def close(self) -> None:

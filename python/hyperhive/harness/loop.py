@@ -26,7 +26,7 @@ from hyperhive.harness.turn import TurnHooks, run_turn
 from hyperhive.orphans import end_orphans
 
 POLL = 55.0
-"""Seconds that an idle harness waits for mail in one request (the core allows 60); it says that it lives before each."""
+"""Seconds that an idle harness waits for mail in one request (at most 60); it says that it lives before each."""
 LEASE_MARGIN = 900.0
 TRIES = 3
 """How often a batch is tried that grows too long even in a fresh session."""
@@ -303,6 +303,7 @@ class Harness:
         how = {
             "outcome": verdict.outcome,
             "detail": verdict.detail,
+            "model": events.model,
             "usage": events.usage,
             "cost_usd": events.cost_usd,
             "cpu_seconds": None if used is None else used.cpu_seconds,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeGuard
@@ -46,7 +47,8 @@ MOST = 2**53
 
 @dataclass
 class Events:
-    """What the judge keeps of a turn's stream. `context` is how many tokens the session held at the last answer.
+    """What the judge keeps of a turn's stream. `context` is how many tokens the session held at the last answer,
+    `model` the one that gave it.
 
     A process of the agent's may write into that stream too, so every field may be anything.
     """
@@ -54,6 +56,7 @@ class Events:
     needs_hive: bool = True
     init: dict[str, Any] | None = None
     context: int = 0
+    model: str | None = None
     resources: Resources | None = None
     results: list[dict[str, Any]] = field(default_factory=list)
 
@@ -67,8 +70,12 @@ class Events:
             self._measure(event.get("message"))
 
     def _measure(self, message: object) -> None:
-        usage = message.get("usage") if isinstance(message, dict) else None
-        if isinstance(usage, dict):
+        if not isinstance(message, dict):
+            return
+        model = message.get("model")
+        if isinstance(model, str) and _MODEL.fullmatch(model):  # what Claude Code says itself has "<synthetic>"
+            self.model = model
+        if isinstance(usage := message.get("usage"), dict):
             counts = (usage.get(name) for name in _TOKENS)
             self.context = sum(each for each in counts if _is_count(each)) or self.context
 
@@ -114,6 +121,7 @@ def _is_count(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MOST
 
 
+_MODEL = re.compile(r"[A-Za-z0-9][\w.:@/-]{0,199}", re.ASCII)
 _TOKENS = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens")
 NO_HIVE = Verdict(Outcome.NO_MCP, "Claude Code could not reach the hive's tools")
 TOO_MUCH_MEMORY = Verdict(Outcome.OUT_OF_MEMORY, "the turn used more memory than it may, so all of it was ended")

@@ -19,7 +19,8 @@ MAX_BYTES = 32 * 1024 * 1024
 class Turn:
     """One run of the model over a batch of messages, or a compaction. `outcome` is None while it runs.
 
-    `commit` and `proposal` are what its generation was made of, `notes` names (SHA-256) what stood in its prompt.
+    `model` is the one that answered; until one has, as it was asked for. `commit` and `proposal` are what its
+    generation was made of, `notes` names (SHA-256) what stood in the prompt that its session began with.
     """
 
     id: int
@@ -80,6 +81,12 @@ def begin(
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (agent, generation, model, session_id, json.dumps(list(message_ids)), now, notes, purpose),
     )
+    if notes is None and purpose == "mail":  # none in its own prompt: a resumed session
+        connection.execute(
+            "UPDATE turns SET notes = (SELECT notes FROM turns WHERE agent = ?2 AND session_id = ?3 AND id < ?1"
+            " AND purpose = 'mail' ORDER BY id DESC LIMIT 1) WHERE id = ?1",
+            (cursor.lastrowid, agent, session_id),
+        )
     connection.execute(
         "UPDATE turns SET (applied_commit, proposal) ="
         " (SELECT commit_id, proposal FROM generations WHERE agent = ?2 AND number = ?3) WHERE id = ?1",
@@ -145,15 +152,18 @@ def end(
     detail: str | None,
     usage: dict[str, Any] | None,
     cost_usd: float | None,
+    model: str | None = None,
     cpu_seconds: float | None = None,
     memory_peak: int | None = None,
 ) -> None:
-    """Record how a turn ended, and what its processes used: seconds of CPU, bytes of the largest."""
+    """Record how a turn ended, the model that answered, if one did, and what its processes used: seconds of CPU, bytes
+    of the largest.
+    """
     used = None if usage is None else json.dumps(usage)
     connection.execute(
-        "UPDATE turns SET ended_at = ?, outcome = ?, detail = ?, usage = ?, cost_usd = ?, cpu_seconds = ?,"
-        " memory_peak = ? WHERE id = ?",
-        (time.time(), outcome, detail, used, cost_usd, cpu_seconds, memory_peak, turn),
+        "UPDATE turns SET ended_at = ?, outcome = ?, detail = ?, model = coalesce(?, model), usage = ?, cost_usd = ?,"
+        " cpu_seconds = ?, memory_peak = ? WHERE id = ?",
+        (time.time(), outcome, detail, model, used, cost_usd, cpu_seconds, memory_peak, turn),
     )
 
 
