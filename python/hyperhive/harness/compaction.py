@@ -133,17 +133,22 @@ def _cut(data: bytes, most: int, *, tail: int) -> bytes:
 
 
 def _store(config: HarnessConfig, verdict: Verdict, events: Events, old: bytes, new: bytes) -> Compacted:
-    """Replace the notes that were read. What somebody wrote meanwhile is put below."""
+    done = replace_notes(config, old, new)
+    if done.exit == 0:
+        return Compacted(verdict, events, True, len(old), len(_present(config)))
+    failed = Verdict(Outcome.CRASHED, f"notes.md cannot be written: {done.error or done.exit}")
+    return Compacted(failed, events, False, len(old), len(old), new)
+
+
+def replace_notes(config: HarnessConfig, old: bytes, new: bytes) -> notes.Changed:
+    """Replace the notes `old`, as they were read. What somebody wrote meanwhile is put below the new ones."""
     for _ in range(WRITES):
         now = _present(config)
         text = new if now == old else new + b"\n" + _added(old, now)
         done = notes.write(config, text, notes.version(now))
-        if done.exit == 0:
-            return Compacted(verdict, events, True, len(old), len(text))
         if done.exit != notes.CHANGED:
             break
-    failed = Verdict(Outcome.CRASHED, f"notes.md cannot be written: {done.error or done.exit}")
-    return Compacted(failed, events, False, len(old), len(old), new)
+    return done
 
 
 def _added(old: bytes, now: bytes) -> bytes:

@@ -10,7 +10,6 @@ if [ -L "$notes" ] || { [ -e "$notes" ] && [ ! -f "$notes" ]; }; then
 fi
 present() { if [ -e "$notes" ]; then cat "$notes"; fi; }
 keep() {
-  [ -s "$notes" ] || return 0
   mkdir -p "$backup"
   for number in 4 3 2 1; do
     if [ -e "$backup/$number.md" ]; then mv "$backup/$number.md" "$backup/$((number + 1)).md"; fi
@@ -22,9 +21,17 @@ case $1 in
   write)
     head -c "$2" >"$notes.new"
     [ "$(wc -c <"$notes.new")" -eq "$2" ]
-    [ "$(present | sha256sum | head -c 64)" = "$3" ] || { rm "$notes.new"; exit 9; }
-    keep
-    mv "$notes.new" "$notes"
+    size=$(present | wc -c)
+    [ "$(present | head -c "$size" | sha256sum | head -c 64)" = "$3" ] || { rm "$notes.new"; exit 9; }
+    if [ ! -e "$notes" ]; then
+      ln "$notes.new" "$notes" || { rm "$notes.new"; exit 9; } # somebody has begun some
+      rm "$notes.new"
+    else
+      keep
+      mv "$notes.new" "$notes"
+      sleep 0.1
+      tail -c "+$((size + 1))" "$backup/1.md" >>"$notes" # what was appended meanwhile went into what is the backup now
+    fi
     ;;
   append)
     size=$(present | wc -c)

@@ -1,0 +1,89 @@
+"""The notes under many hands at once, in the real cage: agent, operator, notes_append, compaction; no line is lost."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from harness_rig import LACKING, SKIP_REASON, config, state_of
+
+from hyperhive.harness import notes
+from hyperhive.harness.compaction import replace_notes
+from hyperhive.harness.config import HarnessConfig
+
+pytestmark = pytest.mark.skipif(LACKING is not None, reason=SKIP_REASON)
+
+SECONDS = 4.0
+Writer = Callable[[HarnessConfig, str], bool]
+"""Adds a line to the notes; False: it was told that it could not."""
+
+
+def agent(cage: HarnessConfig, line: str) -> bool:
+    """As a Bash command of its turn does: it opens the file and writes a moment later, into whatever that is then."""
+    script = f"{{ sleep 0.0{random.randrange(5)}; echo '{line}'; }} >> /state/notes.md"
+    return subprocess.run([*cage.cage, "env", "sh", "-c", script], check=True).returncode == 0
+
+
+def append(cage: HarnessConfig, line: str) -> bool:
+    """As the tool notes_append does."""
+    data = f"{line}\n".encode()
+    return notes.run(cage, data, "append", str(len(data)), str(notes.MOST)).exit == 0
+
+
+def operator(cage: HarnessConfig, line: str) -> bool:
+    """As an editor does: look, think, write; and again if somebody else has written."""
+    before = present(cage)
+    time.sleep(random.uniform(0, 0.05))
+    done = notes.write(cage, before + f"{line}\n".encode(), notes.version(before))
+    assert done.exit in (0, notes.CHANGED), done
+    return done.exit == 0
+
+
+def compaction(cage: HarnessConfig, line: str) -> bool:
+    """As a model does that merges all it knows."""
+    before = present(cage)
+    time.sleep(random.uniform(0, 0.2))
+    merged = "\n".join(dict.fromkeys([*before.decode().splitlines(), line])) + "\n"
+    return replace_notes(cage, before, merged.encode()).exit == 0
+
+
+def present(cage: HarnessConfig) -> bytes:
+    found = notes.read(cage.state, notes.NOTES, first=notes.MOST)
+    return b"" if found is None else found.data
+
+
+def test_writers_at_once_lose_no_line(tmp_path: Path) -> None:
+    cage, until = config(tmp_path), time.monotonic() + SECONDS
+    kept: dict[str, list[str]] = {}
+    failures: list[BaseException] = []
+
+    def write(name: str, writer: Writer) -> None:
+        try:
+            while time.monotonic() < until:
+                line = f"- {name} {len(kept.setdefault(name, []))} {random.getrandbits(48):012x}"
+                if writer(cage, line):
+                    kept[name].append(line)
+                time.sleep(random.uniform(0, 0.3))
+        except BaseException as error:
+            failures.append(error)
+
+    writers = {"agent": agent, "append": append, "operator": operator, "compaction": compaction}
+    threads = [threading.Thread(target=write, args=each) for each in writers.items()]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert all(len(lines) >= 2 for lines in kept.values()), {name: len(lines) for name, lines in kept.items()}
+    written = present(cage).decode()
+    lost = [line for lines in kept.values() for line in lines if line not in written]
+    assert lost == [], written
+    assert sorted(path.name for path in (state_of(tmp_path) / "notes.backup").iterdir()) == [
+        f"{n}.md" for n in range(1, 6)
+    ]
+    assert not (state_of(tmp_path) / "notes.md.new").exists()
