@@ -2,9 +2,10 @@
 
 A step is a JSON object. `text`, `thinking`: blocks to say; `tool` and `input`, or `tools` (a list of both): calls;
 `delay`: seconds before the answer; `pace`: seconds between the words of a text; `status`, `error`, `headers`: an HTTP
-error; `hang`: seconds of silence, then the connection ends; `cut`: end the connection after the first event; `garble`:
-an event that is no JSON after it; `usage`: merged into the usage; `stop`: the stop_reason. A session that is turned
-into notes carries many scripts: it is answered by the step behind NOTES_MARK, if one is there.
+error, `until`: only before that moment (Unix seconds); `hang`: seconds of silence, then the connection ends; `cut`: end
+the connection after the first event; `garble`: an event that is no JSON after it; `usage`: merged into the usage;
+`stop`: the stop_reason. A session that is turned into notes carries many scripts: it is answered by the step behind
+NOTES_MARK, if one is there.
 """
 
 from __future__ import annotations

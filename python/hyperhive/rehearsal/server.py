@@ -100,7 +100,7 @@ class _Handler(BaseHTTPRequestHandler):
             time.sleep(step["hang"])
             self.close_connection = True
             return
-        if "status" in step:
+        if "status" in step and time.time() < step.get("until", float("inf")):
             error = step.get("error", {"type": "api_error", "message": "rehearsed error"})
             body = json.dumps({"type": "error", "error": error}).encode()
             self._whole(step["status"], body, headers=step.get("headers"))
