@@ -52,7 +52,7 @@ class Hive:
         for directory in (self.state, self.runtime, self._programs, self.root / "tmp"):
             directory.mkdir(parents=True, exist_ok=True)
         script = resources.files("checks.soak").joinpath("stand_in.sh").read_text()
-        _write_program(self.root / "claude", script)
+        _write_program(self.root / "claude", script.replace("@ROOT@", str(self.root)))
         for program, entry in (("hive-ag3nt", "agent"), ("hive-m1nd", "manager")):
             code = f"from hyperhive.harness.main import {entry}; {entry}()"
             words = ["env", f"PYTHONPATH={ROOT / 'python'}", sys.executable, "-c", code]

@@ -145,13 +145,16 @@ def _was_refused(error: Unavailable) -> bool:
 
 
 def change(chance: random.Random) -> str:
-    """An agent.nix: mostly a new prompt, at times one that is refused, or one that does not live."""
+    """An agent.nix: mostly a new prompt, at times one that is refused, or one that does not live; some let each session
+    of the real CLI be compacted after its turn.
+    """
     number, kind = chance.getrandbits(32), chance.random()
     if kind < 0.1:
         return f'{{ hyperhive.agent = {{ nonsense = "{number}"; }}; }}\n'
     if kind < 0.2:
         return f'{{ hyperhive.agent = {{ prompt = "{number}"; git.name = "broken"; }}; }}\n'
-    return f'{{ hyperhive.agent = {{ prompt = "change {number}"; }}; }}\n'
+    long = "session.compactAt = 10000;" if kind < 0.5 else ""
+    return f'{{ hyperhive.agent = {{ prompt = "change {number}"; {long} }}; }}\n'
 
 
 def commit_change(repository: Path, text: str) -> str:

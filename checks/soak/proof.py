@@ -76,6 +76,18 @@ def prompts(hive: Hive) -> Iterator[str]:
                 yield f"what {agent} sent in turn {run.name} was accepted and is not there"
 
 
+def notes(hive: Hive) -> Iterator[str]:
+    """Every line that an agent added to its notes is there, whatever compaction came between; no two runs at once."""
+    for agent in AGENTS:
+        state = hive.state / "agents" / agent / "state"
+        kept = path.read_text() if (path := state / "notes.md").exists() else ""
+        for noted in (state / "soak").glob("*.noted"):
+            if f"- note {noted.stem}" not in kept:
+                yield f"what {agent} noted in run {noted.stem} is not in its notes"
+        for twice in (state / "soak").glob("*.twice"):
+            yield f"{agent} ran run {twice.stem} while another one ran"
+
+
 def chain(hive: Hive) -> Iterator[str]:
     """The audit log is whole, and so is the database's file."""
     with closing(sqlite3.connect(f"file:{hive.state / 'hive.db'}?mode=ro", uri=True)) as connection:

@@ -71,13 +71,15 @@ def _soak(plan: Plan, say: Say, hive: Hive) -> Report:
         hive.wait_until_up()
         finish(hive)
         hive.wait_until_gone()
+        striker.condemned.look()
     finally:
         if hive.core is not None:
             hive.kill(everything=True)
     report = Report(plan.variant, plan.rounds, plan.seed, kills=dict(striker.kills))
-    report.wrong = wrongs(hive, ledger)
+    report.wrong = [*striker.condemned.wrong, *wrongs(hive, ledger)]
     report.counts = measured(hive, ledger)
     report.counts |= {"held": striker.held, "early": striker.early, "aimed": striker.aimed}
+    report.counts["processes that had to end"] = striker.condemned.count
     report.refused = dict(ledger.refused)
     report.seconds = round(time.monotonic() - began, 1)
     return report
@@ -119,6 +121,7 @@ def wrongs(hive: Hive, ledger: Ledger) -> list[str]:
         *proof.mail(hive, ledger),
         *proof.prompts(hive),
         *proof.turns(hive),
+        *proof.notes(hive),
         *proof_apply.proposals(hive, ledger),
         *proof_apply.generations(hive),
         *proof.chain(hive),
@@ -133,17 +136,23 @@ def measured(hive: Hive, ledger: Ledger) -> dict[str, int]:
     def count(sql: str) -> int:
         return int(hive.query(sql)[0][0])
 
+    def runs(kind: str) -> int:
+        return sum(1 for name in AGENTS for _ in (hive.state / "agents" / name / "state/soak").glob(f"*.{kind}"))
+
     states = hive.query("SELECT state, count(*) FROM proposals GROUP BY state ORDER BY state")
-    prompts = sum(1 for name in AGENTS for _ in (hive.state / "agents" / name / "state/soak").glob("*.prompt"))
+    compacted = hive.query("SELECT outcome, count(*) FROM turns WHERE purpose = 'compaction' GROUP BY 1 ORDER BY 1")
     return {
         "accepted": len(ledger.accepted),
         "no answer": len(ledger.open_),
         "messages": count("SELECT count(*) FROM messages"),
         "redelivered": count("SELECT count(*) FROM messages WHERE attempts > 1"),
-        "prompts": prompts,
+        "prompts": runs("prompt"),
         "turns": count("SELECT count(*) FROM turns"),
         "turns lost": count("SELECT count(*) FROM turns WHERE outcome = 'lost'"),
         "generations": count("SELECT count(*) FROM generations"),
         "audit entries": count("SELECT count(*) FROM audit"),
+        "sessions that overflowed": runs("overflow"),
+        "lines in the notes": runs("noted"),
+        **{f"compactions {outcome}": number for outcome, number in compacted},
         **{f"proposals {state}": number for state, number in states},
     }

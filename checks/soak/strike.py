@@ -8,6 +8,7 @@ import time
 from collections import Counter, deque
 from enum import StrEnum
 
+from checks.soak.condemned import Condemned
 from checks.soak.hive import AGENTS, Hive, descendants, send
 from hyperhive.harness.turn import claude_processes
 
@@ -39,7 +40,8 @@ WEIGHTS = {Victim.CORE: 25, Victim.HOST: 15, Victim.STOP: 5, Victim.HARNESS: 25,
 
 class Striker:
     """Kills, round after round. `kills` counts what was hit, `held` how often a message was given its turn, `early` how
-    often the next kill could hit the core while it started, `aimed` how often a proposal was on its way.
+    often the next kill could hit the core while it started, `aimed` how often a proposal was on its way; `condemned`
+    are the processes that must end for it.
     """
 
     def __init__(self, hive: Hive, seed: int) -> None:
@@ -48,6 +50,7 @@ class Striker:
         self.early = 0
         self.aimed = 0
         self.hive = hive
+        self.condemned = Condemned(hive)
         self._chance = random.Random(f"{seed} strike")  # noqa: S311  (a plan, not a secret)
         self._harnesses: dict[str, deque[float]] = {}
 
@@ -55,6 +58,7 @@ class Striker:
         """One round; returns what was killed. Raises SoakError if something does not come back."""
         (victim,) = self._chance.choices(list(WEIGHTS), list(WEIGHTS.values()))
         early, aimed = self._chance.random() < 0.2, self._chance.random() < 0.4
+        self.condemned.look()
         self._spare_the_tired()
         time.sleep(self._chance.uniform(0, LATEST))
         if aimed:
@@ -106,6 +110,7 @@ class Striker:
             harness = self.hive.harness(name)
             if harness is not None and claude_processes(harness):
                 below = descendants(harness)  # it may have ended meanwhile
+                self.condemned.add(below)
                 return bool(below) and send(self._chance.choice(below), self._signal())
         return False
 
@@ -114,8 +119,10 @@ class Striker:
         if len(recent) == RESTARTS and time.monotonic() - recent[0] < 61:
             return False
         pid = self.hive.harness(agent)
+        below = [] if pid is None else descendants(pid)
         if pid is None or not send(pid, self._signal()):
             return False
+        self.condemned.add([pid, *below])
         recent.append(time.monotonic())
         return True
 
@@ -124,6 +131,8 @@ class Striker:
 
     def _kill_core(self, victim: Victim, *, early: bool) -> None:
         """`early`: the next kill may hit the core while it starts."""
+        assert self.hive.core is not None
+        self.condemned.add(descendants(self.hive.core.pid))
         if victim is Victim.STOP:
             self.hive.stop()
         else:

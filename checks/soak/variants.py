@@ -57,6 +57,7 @@ class DiskStriker(Striker):
 
     def round(self) -> Victim | str:
         """Fill, perhaps kill, free; a core that does not start on a full disk is started again."""
+        self.condemned.look()
         self._spare_the_tired()
         time.sleep(self._fills.uniform(0, 1))
         victim: Victim | str = "nothing"
