@@ -25,7 +25,7 @@ fails() {
   exit 1
 }
 ends() {
-  echo '{"type":"result","subtype":"success","is_error":false,"terminal_reason":"completed","result":"'"$1"'","usage":{"input_tokens":1},"total_cost_usd":0}'
+  printf '{"type":"result","subtype":"success","is_error":false,"terminal_reason":"completed","result":"%s","usage":{"input_tokens":1},"total_cost_usd":0}\n' "$1"
   exit 0
 }
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import signal
 import sqlite3
+import subprocess
+import sys
+import time
 from contextlib import closing
+from pathlib import Path
 
 import pytest
-from checks.soak import proof, proof_apply
+from checks.soak import condemned, proof, proof_apply
 from checks.soak.hive import Hive, send
 from checks.soak.ledger import Ledger, Sent
 from checks.soak.soak import Plan, soak
@@ -36,6 +40,30 @@ def the_proof_sees_what_is_wrong(hive: Hive) -> None:
     assert any("message 1 " in each and "2 times" in each for each in proof.mail(hive, Ledger()))
     assert any("ant runs generation 99" in each for each in proof_apply.generations(hive))
     assert any("audit log is broken" in each for each in proof.chain(hive))
+    for name in ("forgotten.noted", "beside.twice"):
+        (hive.state / "agents/ant/state/soak" / name).touch()
+    assert list(proof.notes(hive)) == [
+        "what ant noted in run forgotten is not in its notes",
+        "ant ran run beside while another one ran",
+    ]
+
+
+def test_what_outlives_a_kill_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(condemned, "GONE", 0.5)
+    hive = Hive(tmp_path)
+    found = condemned.Condemned(hive)
+    sleeps = [sys.executable, "-c", "import time; time.sleep(60)"]
+    with subprocess.Popen(sleeps) as killed, subprocess.Popen([*sleeps, f"{tmp_path}/x"]) as stray:
+        found.add([killed.pid])
+        found.look()
+        assert (found.count, found.wrong) == (2, [])
+        killed.kill()
+        killed.wait()
+        time.sleep(0.6)
+        found.look()
+        (wrong,) = found.wrong
+        assert f"process {stray.pid} is there" in wrong and f"{tmp_path}/x" in wrong
+        stray.kill()
 
 
 @pytest.mark.parametrize("many", [0, -1, 1])
