@@ -280,13 +280,13 @@ class Broker:
             lambda c: messages.mailbox(c, OPERATOR, delivered=all_, limit=limit, before=before, cut=cut)
         )
 
-    async def letter(self, message: int) -> Message:
-        """One message of the operator's inbox, read or not. Raises NotFound."""
-        return await self._database.read(lambda c: _operators(c, message))
+    async def message(self, message: int) -> Message:
+        """One message, whoever's. Raises NotFound."""
+        return await self._database.read(lambda c: messages.get(c, message))
 
-    async def mailbox(self, recipient: str, limit: int) -> list[Message]:
-        """Anybody's mail, newest first, without taking any."""
-        return await self._database.read(lambda c: messages.mailbox(c, recipient, delivered=True, limit=limit))
+    async def mailbox(self, recipient: str, limit: int, *, cut: bool = False) -> list[Message]:
+        """Anybody's mail, newest first, without taking any; `cut` as above."""
+        return await self._database.read(lambda c: messages.mailbox(c, recipient, delivered=True, limit=limit, cut=cut))
 
     async def flow(self, wanted: Filter, *, limit: int, before: int | None = None, cut: bool = False) -> list[Message]:
         """All mail that is wanted, newest first; `cut` as above."""
@@ -318,7 +318,7 @@ class Broker:
 
     async def reply(self, message: int, body: str) -> int:
         """Answer a message of the operator's inbox; it is read now. Raises NotFound, and what `send` raises."""
-        answered = await self.letter(message)
+        answered = await self._database.read(lambda c: _operators(c, message))
         if answered.sender == SYSTEM:
             raise BadInput(f"message {message} is from the hive itself; there is nobody to answer")
         number = await self.send(OPERATOR, answered.sender, body, reply_to=message)

@@ -19,9 +19,9 @@ class DeadLetters:
         self._database = database
         self._broker = broker
 
-    async def every(self) -> list[Message]:
-        """The parked messages, the last parked first."""
-        return await self._database.read(parked.dead_letters)
+    async def every(self, *, cut: bool = False) -> list[Message]:
+        """The parked messages, the last parked first; `cut` as `messages.mailbox` says."""
+        return await self._database.read(lambda c: parked.dead_letters(c, cut=cut))
 
     async def get(self, message: int) -> Message:
         """That one."""

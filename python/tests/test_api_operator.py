@@ -73,7 +73,7 @@ def _raw(socket: Path, method: str, path: str, body: bytes | None) -> tuple[int,
         ("PUT", "/v1/agents/nobody/budget", b'{"cost_per_day": "5"}', 400, "cost_per_day must be a number or"),
         ("PUT", "/v1/agents/nobody/budget", b'{"cost_per_day": 0}', 400, "it must be at least 0.01"),
         ("PUT", "/v1/agents/nobody/budget", b"{}", 404, "no agent 'nobody'"),
-        ("GET", "/v1/inbox/3", None, 404, "no message 3"),
+        ("GET", "/v1/messages/3", None, 404, "no message 3"),
         ("GET", "/v1/inbox?brief=2", None, 400, "brief is 2; it must be one of 0, 1"),
         ("GET", "/v1/dead-letters/3", None, 404, "no dead letter 3"),
         ("POST", "/v1/dead-letters/3/requeue", b"{}", 404, "no dead letter 3"),
@@ -173,6 +173,26 @@ def test_half_an_emoji_in_what_an_agent_does_hides_nothing_from_the_operator(tmp
     assert told["/v1/agents"][1]["agents"][0]["doing"] == "Bash: echo ?"
 
 
+def test_every_list_of_mail_can_be_brief(tmp_path: Path) -> None:
+    paths = ["/v1/messages", "/v1/agents/worker/inbox", "/v1/dead-letters"]
+
+    async def go() -> list[Any]:
+        async with hive(tmp_path) as made:
+            await made.create("worker")
+            await made.core.hive.stop("worker", "operator:test")
+            given_up = await made.core.broker.send("operator", "worker", "x" * 2500)
+            await made.core.broker.recv("worker", lease=100)
+            await made.core.broker.give_up("worker", [given_up], "no")
+            await made.core.broker.send("operator", "worker", "x" * 2500)
+            socket = tmp_path / "run/operator.sock"
+            asked = [f"{path}?brief={brief}" for path in paths for brief in (1, 0)]
+            return [await asyncio.to_thread(_raw, socket, "GET", each, None) for each in asked]
+
+    found = [[each for each in told["messages"] if each["sender"] == "operator"] for _, told in asyncio.run(go())]
+    assert [len(each) for each in found] == [2, 2, 1, 1, 1, 1]
+    assert [(len(each[0]["body"]), each[0].get("cut")) for each in found] == [(2000, 500), (2500, None)] * 3
+
+
 def test_a_brief_inbox_cuts_bodies_and_says_by_how_much(tmp_path: Path) -> None:
     crash = json.dumps({"event": "container_crash", "agent": "worker", "log": "\n" * 5000, "proposal": 3})
     bodies = ["short", "é" * 2500, f"{'x' * 60_000} needle", crash]
@@ -183,9 +203,10 @@ def test_a_brief_inbox_cuts_bodies_and_says_by_how_much(tmp_path: Path) -> None:
                 await made.core.broker.send("worker", "operator", body)
             await made.core.broker.tell("operator", crash)
             await made.core.broker.send("operator", "operator", "x")
-            asked = ["?brief=1", "", "?brief=1&search=needle", "/2", "/4", "/7"]
+            asked = [f"/v1/inbox{each}" for each in ("?brief=1", "", "?brief=1&search=needle")]
+            asked += [f"/v1/messages/{each}" for each in (2, 4, 7)]
             socket = tmp_path / "run/operator.sock"
-            return [await asyncio.to_thread(_raw, socket, "GET", f"/v1/inbox{each}", None) for each in asked]
+            return [await asyncio.to_thread(_raw, socket, "GET", each, None) for each in asked]
 
     (_, brief), (_, whole), (_, found), (_, second), (_, event), (status, error) = asyncio.run(go())
     shown = {each["id"]: each for each in brief["messages"]}

@@ -41,7 +41,12 @@ test("a mail that is long is there in part, is found by its end, and comes whole
   await page.getByRole("heading", { name: "Unread (1)" }).waitFor();
   await page.locator("article.read", { hasText: "word word" }).waitFor();
   expect(asked.filter((each) => each.includes("limit=1000"))).toEqual([]);
-  expect(asked.filter((each) => each.startsWith("/v1/inbox?") && !each.includes("brief=1"))).toEqual([]);
+  await go(page, "#/mail");
+  await page.locator("article", { hasText: "worker → operator" }).getByRole("button", { name: "show all 6 k characters" }).click();
+  await page.getByText("the needle").waitFor();
+  const lists = asked.filter((each) => /^\/v1\/(inbox|messages)\?/.test(each));
+  expect(lists.some((each) => each.startsWith("/v1/messages?"))).toBe(true);
+  expect(lists.filter((each) => !each.includes("brief=1"))).toEqual([]);
   expect(sins).toEqual([]);
 });
 

@@ -14,7 +14,7 @@ import { Badge, Failure, When } from "./ui";
 /** What a message says; of one that is here in part, the rest is fetched when somebody wants to see it. */
 export function Body({ message }: { message: Message }) {
   const [rest, setRest] = useState<string | null>(null);
-  const load = useAction(async () => setRest((await get<Message>(url`/v1/inbox/${message.id}`)).body));
+  const load = useAction(async () => setRest((await get<Message>(url`/v1/messages/${message.id}`)).body));
   const body = rest ?? message.body;
   const words = message.kind === "event" && message.sender === "system" ? eventWords(body) : null;
   const about = words === null ? {} : eventLink(body);

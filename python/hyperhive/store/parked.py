@@ -39,9 +39,9 @@ def park_tired(connection: sqlite3.Connection, recipient: str, attempts: int) ->
     return tired
 
 
-def dead_letters(connection: sqlite3.Connection, limit: int = 1000) -> list[Message]:
-    """The parked messages, the last parked first."""
-    return select(connection, "dead_at > 0 ORDER BY dead_at DESC, id DESC LIMIT ?", (limit,))
+def dead_letters(connection: sqlite3.Connection, limit: int = 1000, *, cut: bool = False) -> list[Message]:
+    """The parked messages, the last parked first; `cut` as `messages.mailbox` says."""
+    return select(connection, "dead_at > 0 ORDER BY dead_at DESC, id DESC LIMIT ?", (limit,), cut=cut)
 
 
 def dead_letter(connection: sqlite3.Connection, message: int) -> Message:

@@ -87,7 +87,7 @@ export function AgentPage({ name, tab, turn }: { name: string; tab: string; turn
 
 function InboxTab({ name }: { name: string }) {
   const found = useLoaded<{ messages: Message[] }>(
-    url`/v1/agents/${name}/inbox` + "?limit=50",
+    url`/v1/agents/${name}/inbox` + "?limit=50&brief=1",
     ({ kind, data }) => (kind === "message" && data.recipient === name) || (kind === "turn" && data.agent === name),
   );
   return (

@@ -8,7 +8,7 @@ import type { Message } from "../types";
 import { Confirm, Empty, Failure, Section, useListKeys } from "../ui";
 
 export function DeadLettersPage() {
-  const found = useLoaded<{ messages: Message[] }>("/v1/dead-letters", ({ kind, data }) => kind === "hive" && data.event === "dead_letters");
+  const found = useLoaded<{ messages: Message[] }>("/v1/dead-letters?brief=1", ({ kind, data }) => kind === "hive" && data.event === "dead_letters");
   useListKeys("article.message");
   return (
     <Section title="Dead letters" actions={<a href={to.mail}>all mail</a>}>

@@ -53,7 +53,7 @@ function Flow() {
   const [agent, setAgent] = useState("");
   const [typed, setTyped] = useState("");
   const search = useSettled(typed.trim());
-  const mail = useRows<Message>(query("/v1/messages", { agent, search }), "messages", PAGE, {
+  const mail = useRows<Message>(query("/v1/messages", { agent, search, brief: 1 }), "messages", PAGE, {
     fresh: ({ kind, data }) => {
       const message = data as unknown as Message;
       return kind === "message" && fits(message, agent, search) ? message : null;
@@ -141,7 +141,7 @@ function Compose({ names }: { names: string[] }) {
 
 function Chain({ id }: { id: number }) {
   const found = useLoaded<{ messages: Message[] }>(
-    query("/v1/messages", { chain: id, limit: 1000 }),
+    query("/v1/messages", { chain: id, limit: 1000, brief: 1 }),
     ({ kind, data }) => kind === "message" && data.chain === id,
   );
   return (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from hyperhive.api.operation import Call, Json, Operation, flag, number, text
 from hyperhive.api.operator.core import OperatorCore
@@ -21,6 +22,11 @@ async def inbox(call: Call[OperatorCore]) -> Json:
         found = await broker.flow(wanted, limit=query["limit"], before=query["before"], cut=brief)
     else:
         found = await broker.inbox(all_=query["all"] == 1, limit=query["limit"], before=query["before"], cut=brief)
+    return views(found, brief=brief)
+
+
+def views(found: Sequence[Message], *, brief: bool) -> Json:
+    """The messages; `brief`: with BRIEF characters of each body."""
     return {"messages": [_brief(message) if brief else message.view() for message in found]}
 
 
@@ -45,11 +51,6 @@ def _brief_event(body: str) -> str:
     return json.dumps({**told, longest: told[longest][: max(0, len(told[longest]) - over)]})[:BRIEF]
 
 
-async def letter(call: Call[OperatorCore]) -> Json:
-    """One message of the inbox, whole. Looking does not mark it as read."""
-    return (await call.core.broker.letter(call.id)).view()
-
-
 async def mark_read(call: Call[OperatorCore]) -> Json:
     """Mark a message of the inbox as read."""
     await call.core.broker.mark_read(call.id)
@@ -67,16 +68,22 @@ async def send(call: Call[OperatorCore]) -> Json:
 
 
 async def flow(call: Call[OperatorCore]) -> Json:
-    """All mail of the hive, newest first: of one agent, of one chain, with some text."""
-    query = call.query
+    """All mail of the hive, newest first: of one agent, of one chain, with some text. `brief` as for the inbox."""
+    query, brief = call.query, call.query["brief"] == 1
     wanted = Filter(agent=query["agent"], chain=query["chain"], search=query["search"])
-    found = await call.core.broker.flow(wanted, limit=query["limit"], before=query["before"])
-    return {"messages": [message.view() for message in found]}
+    found = await call.core.broker.flow(wanted, limit=query["limit"], before=query["before"], cut=brief)
+    return views(found, brief=brief)
+
+
+async def message(call: Call[OperatorCore]) -> Json:
+    """One message, whole. Looking does not mark it as read."""
+    return (await call.core.broker.message(call.id)).view()
 
 
 async def dead_letters(call: Call[OperatorCore]) -> Json:
-    """The messages that were given up, the last first."""
-    return {"messages": [message.view() for message in await call.core.dead_letters.every()]}
+    """The messages that were given up, the last first. `brief` as for the inbox."""
+    brief = call.query["brief"] == 1
+    return views(await call.core.dead_letters.every(cut=brief), brief=brief)
 
 
 async def dead_letter(call: Call[OperatorCore]) -> Json:
@@ -106,7 +113,6 @@ OPERATIONS: tuple[Operation[OperatorCore], ...] = (
         "Inbox",
         query={"all": flag(), "limit": _LIMIT, "before": _BEFORE, "search": _SEARCH, "brief": flag()},
     ),
-    Operation("GET", "/v1/inbox/{id}", letter, "Message"),
     Operation("POST", "/v1/inbox/{id}/read", mark_read, "Nothing", body={}),
     Operation("POST", "/v1/inbox/{id}/reply", reply, "Sent", body={"body": text()}, required=("body",)),
     Operation("POST", "/v1/messages", send, "Sent", body={"to": text(), "body": text()}, required=("to", "body")),
@@ -115,9 +121,17 @@ OPERATIONS: tuple[Operation[OperatorCore], ...] = (
         "/v1/messages",
         flow,
         "Messages",
-        query={"limit": _LIMIT, "before": _BEFORE, "agent": text(), "chain": number(1), "search": _SEARCH},
+        query={
+            "limit": _LIMIT,
+            "before": _BEFORE,
+            "agent": text(),
+            "chain": number(1),
+            "search": _SEARCH,
+            "brief": flag(),
+        },
     ),
-    Operation("GET", "/v1/dead-letters", dead_letters, "Messages"),
+    Operation("GET", "/v1/messages/{id}", message, "Message"),
+    Operation("GET", "/v1/dead-letters", dead_letters, "Messages", query={"brief": flag()}),
     Operation("GET", "/v1/dead-letters/{id}", dead_letter, "Message"),
     Operation("DELETE", "/v1/dead-letters/{id}", drop, "Nothing"),
     Operation("POST", "/v1/dead-letters/{id}/requeue", requeue, "Message", body={}),

@@ -5,8 +5,9 @@ from __future__ import annotations
 import sqlite3
 import time
 
-from hyperhive.api.operation import Call, Json, Operation, number
+from hyperhive.api.operation import Call, Json, Operation, flag, number
 from hyperhive.api.operator.core import OperatorCore
+from hyperhive.api.operator.mail import views
 from hyperhive.store import messages
 from hyperhive.store import turns as rows
 from hyperhive.store.messages import Message
@@ -39,15 +40,15 @@ async def one(call: Call[OperatorCore]) -> Json:
 
 
 async def inbox(call: Call[OperatorCore]) -> Json:
-    """The agent's last messages, newest first, whether it has had them or not."""
+    """The agent's last messages, newest first, whether it has had them or not. `brief` as for the operator's inbox."""
     await call.core.hive.view(call.name)
-    found = await call.core.broker.mailbox(call.name, call.query["limit"])
-    return {"messages": [message.view() for message in found]}
+    brief = call.query["brief"] == 1
+    return views(await call.core.broker.mailbox(call.name, call.query["limit"], cut=brief), brief=brief)
 
 
 _LIMIT = number(1, 1000, default=20)
 OPERATIONS: tuple[Operation[OperatorCore], ...] = (
     Operation("GET", "/v1/agents/{name}/turns", every, "Turns", query={"limit": _LIMIT, "before": number(1)}),
     Operation("GET", "/v1/agents/{name}/turns/{id}", one, "TurnDetails", query={"after": number(default=0)}),
-    Operation("GET", "/v1/agents/{name}/inbox", inbox, "Messages", query={"limit": _LIMIT}),
+    Operation("GET", "/v1/agents/{name}/inbox", inbox, "Messages", query={"limit": _LIMIT, "brief": flag()}),
 )
