@@ -15,6 +15,8 @@ from hyperhive.store import audit
 
 HARNESS = ("I cannot think: ", "A turn ended with ")
 """What a harness itself tells the operator."""
+STAYING = ("core.lock", "harness.lock", "notes.md.new")
+"""Files that may be there after a kill: locks that nobody holds, notes that the next change of them replaces."""
 WATCH = """
 CREATE TABLE soak_acks (message INTEGER NOT NULL, at REAL NOT NULL);
 CREATE TRIGGER soak_acked AFTER UPDATE OF delivered_at ON messages WHEN NEW.delivered_at IS NOT NULL
@@ -105,7 +107,7 @@ def leftovers(hive: Hive) -> Iterator[str]:
         yield f"process {pid} is left over: {line[:100]}"
     for pattern in ("*.lock", "incoming-*", "tmp_obj_*", "*.new", ".config-*", "tmp_pack_*", "tmp_idx_*"):
         for path in (*hive.state.rglob(pattern), *hive.runtime.rglob(pattern)):
-            if path.name not in ("core.lock", "harness.lock") and "config/.git" not in str(path):  # its manager's
+            if path.name not in STAYING and "config/.git" not in str(path):  # its manager's
                 yield f"{path.relative_to(hive.root)} is left over"
     for path in (*(hive.root / "tmp").iterdir(), *(hive.state / "scratch").iterdir()):
         yield f"{path.relative_to(hive.root)} is left over"

@@ -87,3 +87,23 @@ def test_writers_at_once_lose_no_line(tmp_path: Path) -> None:
         f"{n}.md" for n in range(1, 6)
     ]
     assert not (state_of(tmp_path) / "notes.md.new").exists()
+
+
+def test_a_write_that_was_killed_half_way_leaves_notes_that_can_be_written(tmp_path: Path) -> None:
+    cage = config(tmp_path)
+    file, backup = state_of(tmp_path) / "notes.md", state_of(tmp_path) / "notes.backup"
+    backup.mkdir()
+    file.write_text("- old\n")
+    (backup / "1.md").hardlink_to(file)  # killed before the new notes took the place of the old ones
+    (backup / "3.md").write_text("- older\n")
+    (backup / "4.md").hardlink_to(backup / "3.md")
+    file.with_name("notes.md.new").write_text("- ne")
+    for number in range(7):
+        before = present(cage)
+        assert notes.write(cage, f"- new {number}\n".encode(), notes.version(before)).exit == 0
+        if number == 0:
+            kept = {path.name: path.read_text() for path in backup.iterdir()}
+            assert kept == {"1.md": "- old\n", "3.md": "- older\n", "4.md": "- older\n"}, "what was kept is kept once"
+    kept = {path.name: path.read_text() for path in backup.iterdir()}
+    assert kept == {f"{n}.md": f"- new {6 - n}\n" for n in range(1, 6)}
+    assert not file.with_name("notes.md.new").exists()

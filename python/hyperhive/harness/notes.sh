@@ -11,21 +11,23 @@ fi
 present() { if [ -e "$notes" ]; then cat "$notes"; fi; }
 keep() {
   mkdir -p "$backup"
+  if [ "$notes" -ef "$backup/1.md" ]; then return 0; fi # a write that was killed here
+  rm -rf "$backup/5.md"
   for number in 4 3 2 1; do
-    if [ -e "$backup/$number.md" ]; then mv "$backup/$number.md" "$backup/$((number + 1)).md"; fi
+    if [ -e "$backup/$number.md" ]; then mv -T "$backup/$number.md" "$backup/$((number + 1)).md"; fi
   done
   ln "$notes" "$backup/1.md" # not a copy: what is being appended at this moment is kept too
 }
 case $1 in
   read) present | head -c "$2" ;;
   write)
+    trap 'rm -f "$notes.new"' EXIT
     head -c "$2" >"$notes.new"
     [ "$(wc -c <"$notes.new")" -eq "$2" ]
     size=$(present | wc -c)
-    [ "$(present | head -c "$size" | sha256sum | head -c 64)" = "$3" ] || { rm "$notes.new"; exit 9; }
+    [ "$(present | head -c "$size" | sha256sum | head -c 64)" = "$3" ] || exit 9
     if [ ! -e "$notes" ]; then
-      ln "$notes.new" "$notes" || { rm "$notes.new"; exit 9; } # somebody has begun some
-      rm "$notes.new"
+      ln "$notes.new" "$notes" || exit 9 # somebody has begun some
     else
       keep
       mv "$notes.new" "$notes"
