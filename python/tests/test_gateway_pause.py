@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from email.utils import formatdate
 from pathlib import Path
@@ -109,6 +110,28 @@ def test_no_credit_is_tried_again_after_a_while(tmp_path: Path) -> None:
             assert (first.status_code, second.status_code, len(hive.upstream.seen)) == (400, 429, 1)
             assert hive.told[0] == "the key's credit balance is too low"
             assert 890 < hive.pause.left() <= 900
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Unexpected value(s) `your credit balance is too low` for the `anthropic-beta` header.",
+        "messages.0.role: Input should be 'user' or 'assistant', not 'Your credit balance'",
+        ["Your credit balance is too low"],
+    ],
+)
+def test_no_agent_can_have_the_api_say_that_there_is_no_credit(tmp_path: Path, said: object) -> None:
+    quoted = json.dumps({"type": "error", "error": {"type": "invalid_request_error", "message": said}}).encode()
+
+    async def play(seen: Seen, writer: asyncio.StreamWriter) -> None:
+        await answer(writer, 400, quoted)
+
+    async def check() -> None:
+        async with rig(play, tmp_path) as hive:
+            got = await hive.post()
+            assert (got.status_code, got.content, hive.pause.view(), hive.told) == (400, quoted, None, [])
 
     asyncio.run(check())
 

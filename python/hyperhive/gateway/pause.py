@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.utils
+import json
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -94,8 +95,16 @@ def resets_at(status: int, headers: Mapping[str, str]) -> float | None:
 
 
 def out_of_credit(status: int, content: bytes) -> bool:
-    """Whether the answer says that the key has no credit."""
-    return status in (400, 402, 403) and b"credit balance" in content[:4096].lower()
+    """Whether the answer says that the key has no credit. Its first words: later ones may quote what an agent sent."""
+    return status in (400, 402, 403) and _said(content).lower().startswith("your credit balance")
+
+
+def _said(content: bytes) -> str:
+    """The message of the API's error object; empty if it is none."""
+    try:
+        return str(json.loads(content)["error"]["message"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return ""
 
 
 def _seconds(retry_after: str) -> float:
