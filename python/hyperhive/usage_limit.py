@@ -29,11 +29,14 @@ def pause_of(database: Database, broker: Broker, hub: Hub) -> Pause:
 
         broker.announce(await database.write(work))
 
+    async def prolong(until: float, reason: str) -> None:
+        await database.write(lambda c: audit.append(c, "system", PAUSED, "hive", until=until, reason=reason))
+
     def changed() -> None:
         broker.wake_all()
         hub.publish("hive", {"event": "pause"})
 
-    pause = Pause(remember, changed)
+    pause = Pause(remember, changed, prolong)
     broker.hold(pause.held_until)
     return pause
 

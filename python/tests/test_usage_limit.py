@@ -41,6 +41,24 @@ def test_the_next_core_goes_on_with_it_and_tells_nobody_again(tmp_path: Path) ->
     within(test())
 
 
+def test_the_next_core_knows_of_a_longer_limit_that_came_later(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with mail(tmp_path) as hive:
+            pause = pause_of(hive)
+            await pause.begin(time.time() + 3600, "five hours")
+            await pause.begin(time.time() + 3601, "five hours")
+            await pause.begin(time.time() + 7 * 86400, "a week")
+            await pause.begin(time.time() + 1800, "five hours")
+            assert await told(hive) == ["five hours"]
+            assert len(await hive.database.read(audit.entries)) == 2
+        async with mail(tmp_path) as hive:
+            pause = pause_of(hive)
+            await usage_limit.recall(hive.database, pause)
+            assert 7 * 86400 - 60 < pause.left() <= 7 * 86400
+
+    within(test())
+
+
 @pytest.mark.parametrize("over", ["ended", "reset"])
 def test_one_that_is_over_is_not_taken_up_again(tmp_path: Path, over: str) -> None:
     async def test() -> None:

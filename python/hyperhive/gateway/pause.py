@@ -20,15 +20,25 @@ CREDIT_TIME = 900.0
 _log = logging.getLogger(__name__)
 
 
+async def _nothing(until: float, reason: str) -> None:
+    pass
+
+
 class Pause:
     """Whether the hive may ask the model. Times are epoch seconds; a step of the clock moves no pause."""
 
     def __init__(
-        self, tell: Callable[[float, str], Awaitable[object]], changed: Callable[[], object] = lambda: None
+        self,
+        tell: Callable[[float, str], Awaitable[object]],
+        changed: Callable[[], object] = lambda: None,
+        prolonged: Callable[[float, str], Awaitable[object]] = _nothing,
     ) -> None:
-        """`tell` is told once of each pause: until when, and why; `changed` that it began, was prolonged, or ended."""
+        """`tell` is told once of each pause: until when, and why; `prolonged` the same when it lasts longer than it
+        said, by more than SHORT; `changed` that it began, was prolonged, or ended.
+        """
         self._tell = tell
         self._changed = changed
+        self._prolonged = prolonged
         self._until = 0.0  # monotonic
         self._reason = ""
 
@@ -58,16 +68,17 @@ class Pause:
 
     async def begin(self, until: float, reason: str) -> None:
         """Let nobody ask until then; the operator is told once of each pause."""
-        if (left := self.left()) > 0:
-            if until - time.time() > left:  # several limits: the longest holds
-                self.restore(until, reason)
+        left, wanted = self.left(), until - time.time()
+        if left > 0 and wanted <= left:  # several limits: the longest holds
             return
         self.restore(until, reason)
+        if left > 0 and wanted <= left + SHORT:
+            return
         _log.warning("the hive pauses until %s: %s", shown(until), reason)
         try:
-            await self._tell(until, reason)
+            await (self._prolonged if left else self._tell)(until, reason)
         except Exception:
-            _log.exception("the operator could not be told of the pause")
+            _log.exception("the pause until %s could not be recorded", shown(until))
 
     def check(self) -> None:
         """Raises Refusal while the hive is paused."""
