@@ -269,8 +269,8 @@ class Broker:
             self.announce_parked()
 
     async def waiting(self, recipient: str) -> list[Message]:
-        """What waits for the recipient, without a lease."""
-        return await self._database.read(lambda c: messages.waiting(c, recipient))
+        """What waits for the recipient, without a lease, and with the beginnings of bodies alone."""
+        return await self._database.read(lambda c: messages.waiting(c, recipient, cut=True))
 
     async def inbox(self, *, all_: bool, limit: int, before: int | None = None, cut: bool = False) -> list[Message]:
         """The operator's mail, newest first; only what is unread unless `all_`. `before`: with a smaller id; `cut`: as

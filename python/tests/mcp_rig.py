@@ -52,6 +52,7 @@ class Letter:
     body: str
     reply_to: int | None
     kind: str
+    cut: int = 0
 
 
 class Letters:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from database_rig import within
+from mail_rig import FREE, mail
 from mcp_rig import FOR_ALL, FOR_MANAGERS, Hive, Letter, Letters, settings
 
 from hyperhive.api.mcp_catalogue import TOOLS
@@ -90,6 +93,26 @@ def test_the_inbox_is_a_peek_with_previews(hive: Setting) -> None:
         peek = hive.well("worker", "inbox")
         assert (peek["waiting"], len(peek["messages"])) == (30, 20)
         assert peek["messages"][0]["from"] == "boss" and len(peek["messages"][0]["body"]) < 600
+
+
+def test_many_peeks_at_long_mail_at_once_cost_the_core_little_memory(tmp_path: Path) -> None:
+    async def peek() -> int:
+        async with mail(tmp_path, **FREE) as hive:
+            body = "\N{COLLISION SYMBOL}" + "x" * 65_500  # four bytes of memory for each character
+            await asyncio.gather(*(hive.broker.send("alice", "bob", body) for _ in range(100)))
+            tools = HiveTools(hive.broker, Hive(tmp_path))
+            tracemalloc.start()
+            try:
+                outcomes = await asyncio.gather(*(tools.call("bob", "inbox", {}) for _ in range(8)))
+                _, most = tracemalloc.get_traced_memory()
+            finally:
+                tracemalloc.stop()
+            shown = json.loads(outcomes[0].text)
+            assert shown["waiting"] == 100 and "65501 characters in all" in shown["messages"][0]["body"]
+            return most
+
+    most = within(peek())
+    assert most < 20_000_000, f"{most} bytes"
 
 
 def test_a_question_is_a_message_of_its_own_kind_with_its_options(hive: Setting) -> None:

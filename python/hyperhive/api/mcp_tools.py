@@ -43,6 +43,8 @@ class Waiting(Protocol):
     def kind(self) -> str: ...
     @property
     def body(self) -> str: ...
+    @property
+    def cut(self) -> int: ...
 
 
 class Mail(Protocol):
@@ -135,7 +137,7 @@ class HiveTools:
     async def _inbox(self, agent: str, given: Arguments) -> object:
         waiting = await self._broker.waiting(agent)
         shown = [
-            {"id": one.id, "from": one.sender, "kind": one.kind, "body": _cut(one.body, PREVIEW)}
+            {"id": one.id, "from": one.sender, "kind": one.kind, "body": _cut(one.body, PREVIEW, more=one.cut)}
             for one in waiting[:PEEKED]
         ]
         return {"waiting": len(waiting), "delivered": "in your next turn", "messages": shown}
@@ -230,5 +232,6 @@ def _text(value: object) -> str:
     return _cut(json.dumps(value, ensure_ascii=False, default=str), MAX_RESULT)
 
 
-def _cut(text: str, limit: int) -> str:
-    return text if len(text) <= limit else f"{text[:limit]}… (cut; {len(text)} characters in all)"
+def _cut(text: str, limit: int, *, more: int = 0) -> str:
+    """`more`: characters that `text` itself lacks."""
+    return text if len(text) <= limit else f"{text[:limit]}… (cut; {len(text) + more} characters in all)"

@@ -160,10 +160,10 @@ def is_full(connection: sqlite3.Connection, recipient: str, bound: int, *, besid
     return connection.execute(query, (recipient, *values, bound - 1)).fetchone() is not None
 
 
-def waiting(connection: sqlite3.Connection, recipient: str, *, limit: int = 100) -> list[Message]:
-    """The waiting messages that nobody has leased, oldest first."""
+def waiting(connection: sqlite3.Connection, recipient: str, *, limit: int = 100, cut: bool = False) -> list[Message]:
+    """The waiting messages that nobody has leased, oldest first; `cut` as for `mailbox`."""
     rest = f"{WAITING} AND (lease_until IS NULL OR lease_until <= ?) ORDER BY id LIMIT ?"
-    return select(connection, rest, (recipient, time.time(), limit))
+    return select(connection, rest, (recipient, time.time(), limit), cut=cut)
 
 
 def due(connection: sqlite3.Connection, recipient: str) -> float | None:
