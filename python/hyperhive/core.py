@@ -31,6 +31,7 @@ from hyperhive.containers.local import LocalBackend
 from hyperhive.controls import Controls
 from hyperhive.dead_letters import DeadLetters
 from hyperhive.errors import Conflict, Unavailable
+from hyperhive.exchange import OPERATOR
 from hyperhive.facade import ManagerFacade
 from hyperhive.flakes.build import default_builder
 from hyperhive.flakes.evaluate import Evaluator, default_evaluator
@@ -45,7 +46,7 @@ from hyperhive.operators import Operators, uid_of
 from hyperhive.permissions import Permissions
 from hyperhive.proposals import Proposals
 from hyperhive.retention import Retention
-from hyperhive.store import agents, audit
+from hyperhive.store import agents, audit, messages, parked
 from hyperhive.store.database import Database
 from hyperhive.store.proposals import State
 from hyperhive.terminals import Terminals
@@ -243,8 +244,8 @@ class Core:
             "over_budget": sum(view["over_budget"] is not None for view in views),
             "trouble": [{"agent": view["name"], "trouble": view["trouble"]} for view in views if view["trouble"]],
             "proposals_waiting": len(waiting),
-            "inbox_unread": len(await self.broker.inbox(all_=False, limit=1000)),
-            "dead_letters": len(await self.dead_letters.every()),
+            "inbox_unread": await self.database.read(lambda c: messages.pending(c, OPERATOR)),
+            "dead_letters": await self.database.read(parked.count),
             "paused": self.pause.view(),
         }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import signal
@@ -9,14 +10,18 @@ import sqlite3
 import subprocess
 import sys
 import time
+import tracemalloc
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from core_rig import LACKING, SKIP_REASON, config, write_json
 
 from hyperhive.client import Client
+from hyperhive.core import running_core
 from hyperhive.errors import Unavailable
+from hyperhive.store import messages
 
 pytestmark = pytest.mark.skipif(LACKING is not None, reason=SKIP_REASON)
 
@@ -112,6 +117,32 @@ def test_a_second_core_on_one_state_directory_says_who_runs(tmp_path: Path) -> N
         assert client.status()["agents"] == 0
         core.terminate()
         core.communicate()
+
+
+def test_the_status_counts_mail_without_reading_it(tmp_path: Path) -> None:
+    def fill(connection: sqlite3.Connection) -> None:
+        for number in range(400):
+            messages.insert(
+                connection,
+                sender="worker",
+                recipient="operator",
+                kind="mail",
+                body="x" * 64 * 1024,
+                dead=number % 4 == 0,
+            )
+
+    async def check() -> tuple[Any, int]:
+        async with running_core(config(tmp_path)) as core:
+            await core.database.write(fill)
+            tracemalloc.start()
+            try:
+                return await core.status(), tracemalloc.get_traced_memory()[1]
+            finally:
+                tracemalloc.stop()
+
+    status, most = asyncio.run(check())
+    assert (status["inbox_unread"], status["dead_letters"]) == (300, 100)
+    assert most < 5_000_000, f"{most} bytes"
 
 
 def test_a_database_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:

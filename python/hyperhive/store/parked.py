@@ -44,6 +44,12 @@ def dead_letters(connection: sqlite3.Connection, limit: int = 1000, *, cut: bool
     return select(connection, "dead_at > 0 ORDER BY dead_at DESC, id DESC LIMIT ?", (limit,), cut=cut)
 
 
+def count(connection: sqlite3.Connection) -> int:
+    """How many messages are parked."""
+    (number,) = connection.execute("SELECT count(*) FROM messages WHERE dead_at > 0").fetchone()
+    return int(number)
+
+
 def dead_letter(connection: sqlite3.Connection, message: int) -> Message:
     """The parked message with that id. Raises NotFound."""
     found = select(connection, "id = ? AND dead_at IS NOT NULL", (message,))
