@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 from hyperhive import mail_events
 from hyperhive.bounds import BrokerLimits
-from hyperhive.errors import BadInput, HyperhiveError, MailboxFull, NotFound, TooLarge
-from hyperhive.exchange import OPERATOR, SYSTEM, Draft, placed
+from hyperhive.errors import BadInput, HyperhiveError, MailboxFull, NotFound
+from hyperhive.exchange import OPERATOR, SYSTEM, Draft, check_body, placed
 from hyperhive.hub import Hub
 from hyperhive.loop_guard import LoopGuard
 from hyperhive.store import agents, messages, parked
@@ -59,8 +59,12 @@ class Broker:
         return await self._accept(Draft(sender, OPERATOR, body, None, "question", question=question))
 
     async def _accept(self, draft: Draft) -> int:
-        self._check_body(draft.body)
-        stored = await self._database.write(lambda c: self._store(c, draft))
+        check_body(draft.body, self._limits.max_body)
+        try:
+            stored = await self._database.write(lambda c: self._store(c, draft))
+        except asyncio.CancelledError:
+            self.wake(draft.to)  # it is stored all the same, before they look
+            raise
         self.announce(stored)
         return stored[0].id
 
@@ -90,18 +94,6 @@ class Broker:
     def announce_parked(self) -> None:
         """Tell the hub that there are more dead letters, or fewer."""
         self._hub.publish("hive", {"event": "dead_letters"})
-
-    def _check_body(self, body: str) -> None:
-        try:
-            size = len(body.encode())
-        except UnicodeEncodeError as error:
-            raise BadInput("the body is not valid Unicode text (a lone surrogate); send UTF-8") from error
-        if not body.strip():
-            raise BadInput("the body is empty; say something")
-        if "\0" in body:
-            raise BadInput("the body holds a NUL character; send text")
-        if size > self._limits.max_body:
-            raise TooLarge(f"the body is {size} bytes; a message holds {self._limits.max_body}: put it in a file")
 
     def _store(self, connection: sqlite3.Connection, draft: Draft) -> list[Message]:
         """Check what only the database knows, and insert: the message, then what the operator must know about it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass, replace
 
-from hyperhive.errors import NotFound
+from hyperhive.errors import BadInput, NotFound, TooLarge
 from hyperhive.store import messages
 from hyperhive.store.messages import Question
 
@@ -25,6 +25,20 @@ class Draft:
     chain: int = 0
     hops: int = 0
     question: Question | None = None
+
+
+def check_body(body: str, most: int) -> None:
+    """Raises BadInput (empty, characters that are no text), TooLarge over `most` bytes."""
+    try:
+        size = len(body.encode())
+    except UnicodeEncodeError as error:
+        raise BadInput("the body is not valid Unicode text (a lone surrogate); send UTF-8") from error
+    if not body.strip():
+        raise BadInput("the body is empty; say something")
+    if "\0" in body:
+        raise BadInput("the body holds a NUL character; send text")
+    if size > most:
+        raise TooLarge(f"the body is {size} bytes; a message holds {most}: put it in a file")
 
 
 def placed(connection: sqlite3.Connection, draft: Draft) -> Draft:
