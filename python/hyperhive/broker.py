@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from hyperhive import mail_events
 from hyperhive.bounds import BrokerLimits
-from hyperhive.errors import BadInput, HyperhiveError, MailboxFull, NotFound
+from hyperhive.errors import BadInput, HyperhiveError, MailboxFull, NotFound, Unavailable
 from hyperhive.exchange import OPERATOR, SYSTEM, Draft, check_body, placed
 from hyperhive.hub import Hub
 from hyperhive.loop_guard import LoopGuard
@@ -64,6 +64,9 @@ class Broker:
             stored = await self._database.write(lambda c: self._store(c, draft))
         except asyncio.CancelledError:
             self.wake(draft.to)  # it is stored all the same, before they look
+            raise
+        except Unavailable:
+            await self._database.read(lambda _: self._guard.forgive(draft.sender, draft.to))  # nobody was told
             raise
         self.announce(stored)
         return stored[0].id

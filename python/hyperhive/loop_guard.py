@@ -80,10 +80,11 @@ class LoopGuard:
         return trip
 
     def forgive(self, sender: str, to: str) -> None:
-        """The operator lets that edge go on: its next trip is told again, though it be of the same exchange."""
+        """The operator lets that edge go on, or was not told: its next trip is told, though of the same exchange."""
         self._chains.pop((sender, to), None)
-        for bucket in self._buckets(sender, to):
-            bucket.told = False
+        for bucket in (self._edges.get((sender, to)), self._agents.get(sender)):
+            if bucket is not None:
+                bucket.told = False
 
     def _buckets(self, sender: str, to: str) -> tuple[_Bucket, _Bucket]:
         now = self._clock()

@@ -1,13 +1,23 @@
-"""hyperhive.broker: senders that go away."""
+"""hyperhive.broker: senders that go away, a disk that is full."""
 
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
 from pathlib import Path
 
+import pytest
 from database_rig import held, within
 from mail_rig import mail
+
+from hyperhive.errors import Unavailable
+from hyperhive.loop_guard import Rate
+
+
+def pages(connection: sqlite3.Connection, most: int) -> None:
+    """Let the database have so many pages at most, or as many as it has."""
+    connection.execute(f"PRAGMA max_page_count = {most}").fetchone()
 
 
 def test_mail_of_a_sender_that_goes_away_meanwhile_wakes_its_recipient(tmp_path: Path) -> None:
@@ -24,5 +34,25 @@ def test_mail_of_a_sender_that_goes_away_meanwhile_wakes_its_recipient(tmp_path:
                 await asyncio.gather(sending, return_exceptions=True)
             assert [message.body for message in await receiving] == ["hello"]
             assert time.monotonic() - started < 5
+
+    within(test())
+
+
+@pytest.mark.parametrize("guard", [{"edge": Rate(1, 0.001)}, {"max_hops": 1}])
+def test_a_trip_that_a_full_disk_kept_from_the_operator_is_told_later(tmp_path: Path, guard: dict[str, object]) -> None:
+    async def test() -> None:
+        async with mail(tmp_path, **guard) as hive:
+            first = await hive.broker.send("alice", "bob", "ping")
+            await hive.broker.recv("bob")
+            second = await hive.broker.send("bob", "alice", "pong", reply_to=first)
+            await hive.broker.recv("alice")
+            await hive.database.read(lambda c: pages(c, 1))
+            with pytest.raises(Unavailable, match="the disk is full: nothing was stored"):
+                await hive.broker.send("alice", "bob", "x" * 60_000, reply_to=second)
+            assert await hive.told() == []
+            await hive.database.read(lambda c: pages(c, 1_000_000))
+            for _ in range(2):
+                await hive.broker.send("alice", "bob", "again", reply_to=second)
+            assert [event["event"] for event in await hive.told()] == ["loop_guard"]
 
     within(test())
