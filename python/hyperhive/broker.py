@@ -149,7 +149,7 @@ class Broker:
         """Lease up to `max_messages` waiting messages, waiting at most `wait` seconds for the first.
 
         They come again when the lease (seconds) ends without an ack; after `max_attempts` deliveries they are parked.
-        A caller that is cancelled has leased nothing.
+        A caller that is cancelled has leased nothing. Raises Unavailable for one who gave up too many already.
         """
         deadline = time.monotonic() + wait
         with self._listen(recipient) as arrival:  # before the first look, so that nothing slips through
@@ -169,6 +169,8 @@ class Broker:
         """Lease what waits and park what was leased too often; if the caller goes away, the lease is undone."""
 
         def work(connection: sqlite3.Connection) -> tuple[list[Message], int, list[Message]]:
+            if parked.given_up_is_full(connection, recipient, most := self._limits.max_pending):
+                raise Unavailable(f"{recipient} gave up {most} messages already; have the operator look at them")
             tired = parked.park_tired(connection, recipient, self._limits.max_attempts)
             told = self._tell_parked(connection, [(each, mail_events.tired(each)) for each in tired])
             return messages.lease(connection, recipient, until=time.time() + lease, limit=limit), len(tired), told

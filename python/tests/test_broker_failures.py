@@ -1,4 +1,4 @@
-"""hyperhive.broker: senders that go away, a disk that is full."""
+"""hyperhive.broker: senders that go away, a disk that is full, recipients that give everything up."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 from database_rig import held, within
-from mail_rig import mail
+from mail_rig import FREE, mail
 
-from hyperhive.errors import Unavailable
+from hyperhive.errors import MailboxFull, Unavailable
 from hyperhive.loop_guard import Rate
 
 
@@ -54,5 +54,25 @@ def test_a_trip_that_a_full_disk_kept_from_the_operator_is_told_later(tmp_path: 
             for _ in range(2):
                 await hive.broker.send("alice", "bob", "again", reply_to=second)
             assert [event["event"] for event in await hive.told()] == ["loop_guard"]
+
+    within(test())
+
+
+def test_what_one_recipient_gives_up_is_bounded_and_its_mailbox_fills_then(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with mail(tmp_path, max_pending=5, **FREE) as hive:
+            with pytest.raises(MailboxFull, match="bob's mailbox is full"):
+                for number in range(100):
+                    await hive.broker.send("bob", "bob", f"m{number}")
+                    try:
+                        received = [message.id for message in await hive.broker.recv("bob")]
+                    except Unavailable as error:
+                        assert str(error) == "bob gave up 5 messages already; have the operator look at them"
+                    else:
+                        await hive.broker.give_up("bob", received, "no")
+            letters = await hive.dead_letters.every()
+            assert len(letters) == 5
+            await hive.dead_letters.drop(letters[0].id, "operator:ann")
+            assert len(await hive.broker.recv("bob")) == 5
 
     within(test())

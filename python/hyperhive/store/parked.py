@@ -16,6 +16,12 @@ def dead_is_full(connection: sqlite3.Connection, recipient: str, bound: int) -> 
     return connection.execute(query, (recipient, bound - 1)).fetchone() is not None
 
 
+def given_up_is_full(connection: sqlite3.Connection, recipient: str, bound: int) -> bool:
+    """The same of those that the recipient was given."""
+    query = "SELECT 1 FROM messages WHERE recipient = ? AND dead_at > 0 AND attempts > 0 LIMIT 1 OFFSET ?"
+    return connection.execute(query, (recipient, bound - 1)).fetchone() is not None
+
+
 def park(connection: sqlite3.Connection, recipient: str, ids: Iterable[int]) -> list[Message]:
     """Make dead letters of those that the recipient was given and has not acknowledged; returns them."""
     found = [select(connection, f"id = ? AND {WAITING} AND lease_until IS NOT NULL", (each, recipient)) for each in ids]
