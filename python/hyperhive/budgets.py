@@ -7,6 +7,7 @@ day, lets the agent go on by itself.
 from __future__ import annotations
 
 import json
+import logging
 import sqlite3
 import time
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from hyperhive.broker import Broker
-from hyperhive.errors import NotFound
+from hyperhive.errors import HyperhiveError, NotFound
 from hyperhive.exchange import OPERATOR
 from hyperhive.gateway.prices import Prices, cost
 from hyperhive.hub import Hub
@@ -25,6 +26,7 @@ from hyperhive.store import agents, audit, generations, usage
 from hyperhive.store.database import Database
 from hyperhive.store.usage import Use
 
+log = logging.getLogger(__name__)
 DAY = 86400
 
 
@@ -57,6 +59,8 @@ class Budgets:
         self._ceilings = ceilings
         self._prices: Prices = prices
         self._over: dict[str, Over] = {}
+        self._untold: set[str] = set()  # who is over, and nobody could be told
+        self._uncounted: dict[str, list[Use]] = {}  # what could not be stored
         broker.hold(self._held_until)
 
     async def load(self) -> None:
@@ -78,25 +82,41 @@ class Budgets:
         return None if found is None else found.until
 
     async def check(self, agent: str) -> Over | None:
-        """Whether the agent is over its budget, by what the database has."""
+        """Whether the agent is over its budget, by what the database has. Raises Unavailable if it lacks some use."""
+        await self._store_uncounted(agent)
         over = await self._database.read(lambda c: self._judge(c, agent))
         await self._mark(agent, over)
         return over
 
     async def count(self, agent: str, use: Use) -> None:
-        """Count an answer of the model."""
+        """Count an answer of the model. Raises Unavailable if that cannot be stored yet; `check` tries it again."""
+        self._uncounted.setdefault(agent, []).append(use)
+        await self._store_uncounted(agent)
+
+    async def _store_uncounted(self, agent: str) -> None:
+        uses = self._uncounted.pop(agent, [])
+        if not uses:
+            return
 
         def work(connection: sqlite3.Connection) -> Over | None:
-            spent = cost(use, self._prices)
-            usage.add(connection, agent, use, spent)
+            for use in uses:
+                usage.add(connection, agent, use, cost(use, self._prices))
             return self._judge(connection, agent)
 
-        await self._mark(agent, await self._database.write(work))
+        try:
+            over = await self._database.write(work)
+        except HyperhiveError:
+            self._uncounted[agent] = uses + self._uncounted.get(agent, [])
+            raise
+        await self._mark(agent, over)
 
     async def refresh(self) -> None:
         """Look again at those who are over: their budget may have been raised, or their day may be over."""
-        for agent in tuple(self._over):
-            await self.check(agent)
+        for agent in {*self._over, *self._uncounted}:
+            try:
+                await self.check(agent)
+            except HyperhiveError as error:
+                log.warning("what %s used is not counted yet: %s", agent, error)
 
     def _judge(self, connection: sqlite3.Connection, agent: str) -> Over | None:
         try:
@@ -117,6 +137,7 @@ class Budgets:
         """Remember it; what is new is told."""
         known = self._over.get(agent)
         if over is None:
+            self._untold.discard(agent)
             if self._over.pop(agent, None) is not None:
                 self._hub.publish("agent", {"name": agent, "event": "within_budget"})
                 self._broker.wake(agent)
@@ -124,7 +145,14 @@ class Budgets:
         self._over[agent] = over
         if known is None or known.until != over.until:
             self._hub.publish("agent", {"name": agent, "event": "over_budget"})
-            await self._tell(agent, over)
+            self._untold.add(agent)
+        if agent in self._untold:
+            self._untold.discard(agent)
+            try:
+                await self._tell(agent, over)
+            except HyperhiveError as error:  # a full disk: at the next look
+                self._untold.add(agent)
+                log.warning("nobody is told that %s is over its budget: %s", agent, error)
 
     async def _tell(self, agent: str, over: Over) -> None:
         """One message to the operator, a helper event to the manager, an entry in the audit log."""

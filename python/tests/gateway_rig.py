@@ -162,9 +162,9 @@ async def rig(
     key: Callable[[], str | None] = lambda: KEY,
     url: str | None = None,
     bearer: Callable[[], str | None] = lambda: None,
-    over: Over | None = None,
+    over: Over | Exception | None = None,
 ) -> AsyncIterator[Rig]:
-    """Everything started; `url` puts the API elsewhere, and with `over` the agent is over its budget."""
+    """Everything started; `url` puts the API elsewhere, and with `over` the agent is over budget, or nobody knows."""
     upstream = Upstream(play)
     server = await asyncio.start_server(upstream.serve, "127.0.0.1", 0)
     upstream.url = url or f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
@@ -176,6 +176,8 @@ async def rig(
         recorded.set()
 
     async def spent(agent: str) -> Over | None:
+        if isinstance(over, Exception):
+            raise over
         return over
 
     path = tmp_path / "model.sock"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ from mail_rig import Mail, mail
 from settings_samples import sample
 
 from hyperhive.budgets import Budgets
+from hyperhive.errors import Unavailable
 from hyperhive.gateway.prices import LIST, Price, cost
 from hyperhive.policy.ceilings import Ceilings
 from hyperhive.settings import Budget, Role
@@ -201,5 +203,57 @@ def test_an_excess_of_which_the_core_died_is_told_at_its_next_start(tmp_path: Pa
             await budgets.load()
             await budgets.load()
             assert [event["agent"] for event in await hive.told()] == ["alice"]
+
+    within(test())
+
+
+def pages(connection: sqlite3.Connection, most: int) -> None:
+    """Let the database have so many pages at most, or as many as it has."""
+    connection.execute(f"PRAGMA max_page_count = {most}").fetchone()
+
+
+async def change(hive: Mail, statement: str) -> None:
+    await hive.database.write(lambda c: c.execute(statement).rowcount)
+
+
+async def fill(hive: Mail) -> None:
+    """Let the disk be full to the last byte."""
+    await hive.database.read(lambda c: pages(c, 1))
+    for size in (60_000, 4000, 500, 100, 10, 1):
+        with pytest.raises(Unavailable):
+            while True:
+                await hive.broker.tell("operator", "x" * size)
+
+
+def test_what_an_agent_uses_while_the_disk_is_full_counts_and_it_does_not_go_on_before(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with bounded(tmp_path, TOKENS) as (hive, budgets):
+            await fill(hive)
+            for number in range(2):
+                with pytest.raises(Unavailable):
+                    await budgets.count("alice", use(600, model=f"claude-haiku-{number}" + "x" * 5000))
+                with pytest.raises(Unavailable):
+                    await budgets.check("alice")
+            await budgets.refresh()
+            assert await budgets.check("bob") is None
+            await hive.database.read(lambda c: pages(c, 1_000_000))
+            over = await budgets.check("alice")
+            assert over is not None and over.reason == "it used 1,200 of 1,000 tokens today"
+
+    within(test())
+
+
+def test_an_excess_that_a_full_disk_kept_from_the_operator_is_told_later(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with bounded(tmp_path, TOKENS) as (hive, budgets):
+            await budgets.count("alice", use(600))
+            await fill(hive)
+            await change(hive, "UPDATE model_usage SET input_tokens = 1000")
+            assert await budgets.check("alice") is not None
+            await hive.database.read(lambda c: pages(c, 1_000_000))
+            await change(hive, "DELETE FROM messages")
+            for _ in range(2):
+                await budgets.refresh()
+            assert [event["event"] for event in await hive.told()] == ["over_budget"]
 
     within(test())

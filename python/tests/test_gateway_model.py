@@ -13,6 +13,7 @@ from gateway_rig import MESSAGES, Seen, answer, chunk, plain, rig, start_stream
 from test_gateway_usage import DELTA, START, event
 
 from hyperhive.budgets import Over
+from hyperhive.errors import Unavailable
 from hyperhive.gateway import model
 
 
@@ -323,6 +324,16 @@ def test_an_agent_over_its_budget_is_refused_until_it_ends_and_the_api_is_not_as
             }
             assert got.headers["x-hyperhive-budget"] == "2027-01-15T08:00:00Z"
             assert got.headers["x-should-retry"] == "false"
+            assert (hive.upstream.seen, hive.records) == ([], [])
+
+    asyncio.run(check())
+
+
+def test_an_agent_whose_use_cannot_be_counted_is_refused_and_the_api_is_not_asked(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with rig(plain, tmp_path, over=Unavailable("the disk is full")) as hive:
+            got = await hive.post()
+            assert (got.status_code, got.json()["error"]["message"]) == (503, "hyperhive: the disk is full")
             assert (hive.upstream.seen, hive.records) == ([], [])
 
     asyncio.run(check())

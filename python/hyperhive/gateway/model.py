@@ -17,6 +17,7 @@ import httpx
 from starlette.types import Receive, Scope, Send
 
 from hyperhive.budgets import Over
+from hyperhive.errors import Unavailable
 from hyperhive.gateway.pause import CREDIT_TIME, Pause, out_of_credit, refusal, resets_at
 from hyperhive.gateway.upstream import ModelApi, Refusal, credentials, open_client, unreachable
 from hyperhive.gateway.usage import Meter
@@ -31,7 +32,7 @@ BODY_TIME = 60.0
 
 Record = Callable[[str, Use], Awaitable[None]]
 Spent = Callable[[str], Awaitable[Over | None]]
-"""Whether an agent is over its budget."""
+"""Whether an agent is over its budget. Raises Unavailable when that cannot be known."""
 
 _PATHS = ("/v1/messages", "/v1/messages/count_tokens")
 _QUERIES = (b"", b"beta=true")
@@ -110,6 +111,8 @@ class ModelGateway:
             await _refuse(send, refusal)
         except httpx.HTTPError as error:
             await _refuse(send, unreachable(self._api, error))
+        except Unavailable as error:  # of the budget
+            await _refuse(send, Refusal(503, "api_error", str(error)))
 
     async def _pass_on(self, answer: httpx.Response, send: Send, meter: Meter) -> None:
         if answer.headers.get("content-encoding", "identity") not in ("identity", "gzip", "deflate"):
