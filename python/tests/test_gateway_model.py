@@ -161,6 +161,37 @@ def test_a_client_that_hangs_up_ends_the_call_and_what_it_used_is_recorded(tmp_p
     asyncio.run(check())
 
 
+@pytest.mark.parametrize(
+    ("path", "size", "used"),
+    [
+        ("/v1/messages", 4000, [("worker", "", 1000, 0)]),
+        ("/v1/messages", 4_000_000, [("worker", "", 200_000, 0)]),
+        ("/v1/messages/count_tokens", 4000, []),
+    ],
+)
+def test_a_client_that_hangs_up_before_the_answer_has_used_what_it_sent(
+    tmp_path: Path, path: str, size: int, used: list[object]
+) -> None:
+    asked = asyncio.Event()
+
+    async def play(seen: Seen, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await asyncio.Event().wait()
+
+    async def check() -> None:
+        async with rig(play, tmp_path) as hive, asyncio.timeout(10):
+            _, writer = await asyncio.open_unix_connection(str(hive.socket))
+            writer.write(f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {size}\r\n\r\n".encode() + b" " * size)
+            await asked.wait()
+            writer.close()
+            await hive.upstream.hung_up.wait()
+            if used:
+                await hive.recorded.wait()
+        assert hive.records == used
+
+    asyncio.run(check())
+
+
 def test_a_request_that_is_cut_is_not_taken_for_a_whole_one(tmp_path: Path) -> None:
     async def check() -> None:
         async with rig(plain, tmp_path) as hive, asyncio.timeout(10):

@@ -89,8 +89,9 @@ class ModelGateway:
                 watch = group.create_task(body.hung_up())
                 await self._exchange(agent, scope, body, send, meter)
                 watch.cancel()
-        except* _ClientGone:
-            pass  # the group has cancelled the exchange, and that has closed the connection to the API
+        except* _ClientGone:  # the group has cancelled the exchange, and that has closed the connection to the API
+            if body.whole and scope["path"] == _PATHS[0]:
+                meter.abandoned(body.size)
         finally:
             await self._count(agent, meter)
 
@@ -167,10 +168,15 @@ class _Body:
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
         self._read = asyncio.Event()
+        self.size = 0
+
+    @property
+    def whole(self) -> bool:
+        """Whether the API has all of it."""
+        return self._read.is_set()
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body. Raises Refusal (too large, too slow) and _ClientGone."""
-        size = 0
         deadline = asyncio.get_running_loop().time() + BODY_TIME
         more = True
         while more:
@@ -181,8 +187,8 @@ class _Body:
                 raise Refusal(408, "timeout_error", f"the request was not complete within {BODY_TIME:g} s") from None
             if message["type"] == "http.disconnect":
                 raise _ClientGone
-            size += len(message.get("body", b""))
-            if size > MAX_BODY:
+            self.size += len(message.get("body", b""))
+            if self.size > MAX_BODY:
                 raise _too_large()
             yield message.get("body", b"")
             more = message.get("more_body", False)

@@ -14,6 +14,8 @@ MAX_LINE = 1024 * 1024
 """Bytes of one event's line that are kept; a longer one is passed on uncounted."""
 
 BYTES_PER_TOKEN = 4
+CONTEXT = 200_000
+"""Tokens that a request is estimated at most: bytes may be those of images."""
 FRAME = 100
 """Bytes of a delta's line that are not the text in it."""
 
@@ -41,6 +43,14 @@ class Meter:
         """What was used so far, as last reported."""
         fresh, written, read = (self._input[name] for name in _INPUT)
         return Use(self._model, fresh, written, read, max(self._output, self._passed // BYTES_PER_TOKEN))
+
+    def abandoned(self, sent: int) -> None:
+        """The client hung up on a request of so many bytes: one that was not answered yet is estimated, since the API
+        works on it, and charges for it, all the same.
+        """
+        if not self.seen:
+            self.seen = True
+            self._input["input_tokens"] = min(sent // BYTES_PER_TOKEN, CONTEXT)
 
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes of an event stream, cut anywhere."""
