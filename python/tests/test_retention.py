@@ -14,7 +14,7 @@ from mail_rig import FREE, Mail, mail, until
 from hyperhive.bounds import BrokerLimits, HistoryLimits
 from hyperhive.retention import Retention
 from hyperhive.store import audit, history, messages, proposals, turns, usage
-from hyperhive.store.messages import Message
+from hyperhive.store.messages import Message, Question
 from hyperhive.store.usage import Use
 
 
@@ -98,6 +98,26 @@ def test_undelivered_mail_is_never_pruned(tmp_path: Path) -> None:
             assert sorted(ids(await hive.dead_letters.every())) == given_up
             assert await hive.broker.ack("bob", leased) == 10
             assert len(await hive.broker.recv("bob", max_messages=100)) == 10
+
+    within(test())
+
+
+def test_a_question_and_its_answer_stay_until_its_time_is_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        async with mail(tmp_path) as hive:
+            answered = await hive.broker.ask("alice", "this?", Question(time_limit=3600))
+            read = await hive.broker.ask("bob", "that?", Question(time_limit=3600))
+            await hive.broker.reply(answered, "yes")
+            await hive.broker.mark_read(read)
+            await hive.broker.ack("alice", ids(await hive.broker.recv("alice")))
+            assert await prune(hive, BrokerLimits(max_rows=0)) == 0
+            now = time.time()
+            monkeypatch.setattr(time, "time", lambda: now + 3601)
+            await hive.broker.expire_questions()
+            assert await hive.broker.recv("alice") == [], "it has its answer"
+            (told,) = await hive.broker.recv("bob")
+            assert f'"question": {read}' in told.body
+            assert await prune(hive, BrokerLimits(max_rows=0)) == 3
 
     within(test())
 

@@ -263,6 +263,15 @@ def test_retention_takes_old_rows_and_rows_beyond_the_bound_oldest_first(connect
     assert left() == [undelivered, foreign], "undelivered mail never goes"
 
 
+def test_a_question_that_stays_takes_nothing_else_with_it(connection: sqlite3.Connection) -> None:
+    question, newer, newest = (put(connection) for _ in range(3))
+    connection.execute("UPDATE messages SET expires_at = ? WHERE id = ?", (time.time() + HOUR, question))
+    deliver_all(connection, {question: 9 * HOUR, newer: 2 * HOUR, newest: HOUR})
+    assert messages.prune(connection, "bob", before=time.time() - 3 * HOUR, max_rows=2, limit=100) == 0
+    assert messages.prune(connection, "bob", before=time.time() - 3 * HOUR, max_rows=1, limit=100) == 1
+    assert [row[0] for row in connection.execute("SELECT id FROM messages ORDER BY id")] == [question, newest]
+
+
 def test_recipients_are_those_with_delivered_mail(connection: sqlite3.Connection) -> None:
     assert messages.recipients(connection) == []
     deliver_all(connection, {put(connection, to=name): 1.0 for name in ("carol", "bob", "carol", "alice")})

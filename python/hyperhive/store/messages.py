@@ -74,6 +74,9 @@ WAITING = "recipient = ? AND delivered_at IS NULL AND dead_at IS NULL"
 _LEASED = "recipient = ? AND lease_until IS NOT NULL"  # delivering and parking end a lease
 _DELIVERED = "recipient = ? AND delivered_at IS NOT NULL"
 _NO_BOUND = 2**62
+_ASKED = "SELECT id FROM messages WHERE expires_at > 0 AND expired = 0"
+_OPEN = f"SELECT id, delivered_at FROM messages WHERE id IN ({_ASKED}) AND {_DELIVERED}"  # noqa: S608
+_ANSWERS = f"SELECT id, delivered_at FROM messages WHERE reply_to IN ({_ASKED}) AND {_DELIVERED}"  # noqa: S608
 _RECIPIENTS = """
 WITH RECURSIVE some (name) AS (
   SELECT min(recipient) FROM messages WHERE delivered_at IS NOT NULL
@@ -321,13 +324,17 @@ def recipients(connection: sqlite3.Connection) -> list[str]:
 def prune(connection: sqlite3.Connection, recipient: str, *, before: float, max_rows: int, limit: int) -> int:
     """Delete the recipient's oldest delivered messages: from before that time, or beyond `max_rows`; at most `limit`.
 
-    Returns how many went.
+    A question whose time is not over, and the answer to one, stay until it is. Returns how many went.
     """
     (count,) = connection.execute(f"SELECT count(*) FROM messages WHERE {_DELIVERED}", (recipient,)).fetchone()  # noqa: S608
     (old,) = connection.execute(
         "SELECT count(*) FROM messages WHERE recipient = ? AND delivered_at < ?", (recipient, before)
     ).fetchone()
-    number = min(max(count - max_rows, old), limit)
-    oldest = f"SELECT id FROM messages WHERE {_DELIVERED} ORDER BY delivered_at, id LIMIT ?"  # noqa: S608
-    connection.execute(f"DELETE FROM messages WHERE id IN ({oldest})", (recipient, number))  # noqa: S608
-    return int(number)
+    kept = connection.execute(f"{_OPEN} UNION {_ANSWERS}", (recipient, recipient)).fetchall()
+    most = max(count - len(kept) - max_rows, old - sum(at < before for _, at in kept), 0)
+    number = int(min(most, limit))
+    but = "id NOT IN (SELECT value FROM json_each(?))"
+    oldest = f"SELECT id FROM messages WHERE {_DELIVERED} AND {but} ORDER BY delivered_at, id LIMIT ?"  # noqa: S608
+    ids = json.dumps([each for each, _ in kept])
+    connection.execute(f"DELETE FROM messages WHERE id IN ({oldest})", (recipient, ids, number))  # noqa: S608
+    return number
