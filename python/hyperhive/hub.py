@@ -21,6 +21,10 @@ QUEUE = 1000
 KEPT = 5000
 """Events that are kept for those who come back, of at most KEPT_BYTES together."""
 KEPT_BYTES = 16 * 1024 * 1024
+QUEUE_BYTES = 2 * KEPT_BYTES
+"""What waits for one listener, who may have come back to all that is kept."""
+VALUE = 64
+"""Bytes that a list, an object or one of their members takes in memory beside its text."""
 REMEMBERED = 600.0
 """Seconds after the last listener left until nothing is kept any more: nobody will ask for it."""
 
@@ -40,6 +44,11 @@ class Event:
         """`data` as JSON, made once however many listen."""
         return json.dumps(self.data, separators=(",", ":"))
 
+    @cached_property
+    def size(self) -> int:
+        """Bytes that it takes in memory, about: short text can be very many values."""
+        return len(self.text) + VALUE * sum(map(self.text.count, "[{,"))
+
 
 @dataclass(eq=False)
 class Subscription:
@@ -48,26 +57,31 @@ class Subscription:
     whole: bool
     wanted: Callable[[Event], bool]
     _queue: asyncio.Queue[Event | None] = field(default_factory=asyncio.Queue)
+    _size: int = 0
 
     def offer(self, event: Event) -> bool:
         """Queue an event that is wanted; False if the listener is too slow and has been given up."""
         if not self.wanted(event):
             return True
-        if self._queue.qsize() >= QUEUE:
+        if self._queue.qsize() >= QUEUE or self._size > QUEUE_BYTES:
             self._queue.put_nowait(None)
             return False
-        self._queue.put_nowait(event)
+        self._put(event)
         return True
 
     @property
     def has_room(self) -> bool:
         """Whether the listener keeps up."""
-        return self._queue.qsize() < QUEUE // 2
+        return self._queue.qsize() < QUEUE // 2 and self._size < QUEUE_BYTES // 2
 
     def resume(self, event: Event) -> None:
         """Queue an event that happened before, if it is wanted."""
         if self.wanted(event):
-            self._queue.put_nowait(event)
+            self._put(event)
+
+    def _put(self, event: Event) -> None:
+        self._size += event.size
+        self._queue.put_nowait(event)
 
     def __aiter__(self) -> AsyncIterator[Event]:
         """Iterate over the events as they come."""
@@ -78,6 +92,7 @@ class Subscription:
         event = await self._queue.get()
         if event is None:
             raise StopAsyncIteration
+        self._size -= event.size
         return event
 
 
@@ -98,7 +113,7 @@ class Hub:
         return bool(self._subscriptions) or time.monotonic() < self._left_at + REMEMBERED
 
     def publish(self, kind: str, data: dict[str, Any]) -> None:
-        """Tell all listeners; one that has QUEUE events waiting is dropped."""
+        """Tell all listeners; one that has QUEUE events, or QUEUE_BYTES, waiting is dropped."""
         if not self.heard:
             self._forget()
             return
@@ -153,9 +168,9 @@ class Hub:
 
     def _keep(self, event: Event) -> None:
         self._kept.append(event)
-        self._kept_bytes += len(event.text)
+        self._kept_bytes += event.size
         while len(self._kept) > KEPT or self._kept_bytes > KEPT_BYTES:
-            self._kept_bytes -= len(self._kept.popleft().text)
+            self._kept_bytes -= self._kept.popleft().size
 
     def _forget(self) -> None:
         self._kept.clear()

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import tracemalloc
 
 import pytest
 
@@ -60,6 +62,25 @@ def test_a_listener_that_is_too_slow_is_dropped_and_the_others_hear_on() -> None
     asyncio.run(run())
 
 
+def test_what_waits_for_a_slow_listener_and_what_is_kept_take_only_so_much_memory() -> None:
+    wide = "[" + "[]," * 80_000 + "1]"  # 240 KB of text, and 24 times as much of lists
+
+    async def run() -> int:
+        hub = Hub()
+        tracemalloc.start()
+        try:
+            async with hub.subscribe() as slow:
+                for _ in range(40):
+                    hub.publish("turn_event", {"agent": "bob", "event": json.loads(wide)})
+                assert len(await everything(slow)) < 40, "it was given up"
+                return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    most = asyncio.run(run())
+    assert most < 100_000_000, f"{most} bytes"
+
+
 def test_nobody_listens_any_more_some_time_after_the_block(monkeypatch: pytest.MonkeyPatch) -> None:
     async def run() -> None:
         hub = Hub()
@@ -112,7 +133,7 @@ def test_a_place_ahead_of_the_newest_event_is_not_whole() -> None:
 
 @pytest.mark.parametrize("bound", ["KEPT", "KEPT_BYTES"])
 def test_who_was_away_for_too_many_events_is_told_so(bound: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(f"hyperhive.hub.{bound}", 29 if bound == "KEPT_BYTES" else 2)
+    monkeypatch.setattr(f"hyperhive.hub.{bound}", 200 if bound == "KEPT_BYTES" else 2)
 
     async def run() -> None:
         hub = Hub()
