@@ -309,6 +309,12 @@ def test_a_turns_end_must_make_sense(tmp_path: Path, change: dict[str, object]) 
     assert (begun.status, ended.status, ended.json["code"]) == (200, 400, "bad_input")
 
 
+def test_a_turns_use_has_a_bound(tmp_path: Path) -> None:
+    end = {"outcome": "completed", "usage": {"x": "y" * 10_000}}
+    _, ended = ask(tmp_path, ("bob", "/v1/turns", TURN), ("bob", "/v1/turns/1/end", end))
+    assert (ended.status, ended.json["error"]) == (413, "usage has 10009 characters; it may have 10000")
+
+
 def test_an_unexpected_error_is_answered_without_its_details(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -26,7 +26,7 @@ from hyperhive.api.requests import (
     text,
 )
 from hyperhive.broker import Broker
-from hyperhive.errors import BadInput, NotFound
+from hyperhive.errors import BadInput, NotFound, TooLarge
 from hyperhive.gateway.pause import Pause
 from hyperhive.harness.outcome import Outcome
 from hyperhive.hub import Hub
@@ -42,7 +42,8 @@ MAX_TEXT = 64 * 1024
 MAX_EVENT = 256 * 1024
 """Bytes of one event of a turn; a larger one is replaced by a note of its size."""
 MAX_NAME, MAX_DETAIL = 200, 10_000
-"""Characters of a model's, a session's or an outcome's name, and of what a harness has to say about the latter."""
+"""Characters of a model's, a session's or an outcome's name, and of what a harness has to say about the latter and of
+what was used."""
 
 Json = dict[str, Any]
 
@@ -262,6 +263,8 @@ async def _end_turn(call: _Call, turn: int) -> Json:
     model, usage = optional_text(body, "model", longest=MAX_NAME), body.get("usage")
     if usage is not None and not isinstance(usage, dict):
         raise BadInput("usage must be an object")
+    if (length := len(json.dumps(usage))) > MAX_DETAIL:
+        raise TooLarge(f"usage has {length} characters; it may have {MAX_DETAIL}")
     cost = _optional_number(body, "cost_usd", 1e6)
     cpu, memory = _optional_number(body, "cpu_seconds", 1e9), optional_integer(body, "memory_peak", maximum=2**60)
 
