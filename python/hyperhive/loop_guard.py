@@ -22,6 +22,9 @@ class Rate:
 EDGE = Rate(burst=30, per_minute=60)
 AGENT = Rate(burst=120, per_minute=240)
 
+MAX_CHAINS = 1000
+"""Exchanges of one edge that are known to have been told of."""
+
 
 @dataclass(frozen=True)
 class Trip:
@@ -62,14 +65,17 @@ class LoopGuard:
         self._clock = clock
         self._edges: dict[tuple[str, str], _Bucket] = {}
         self._agents: dict[str, _Bucket] = {}
-        self._chains: dict[tuple[str, str], int] = {}  # the exchange whose length was told last
+        self._chains: dict[tuple[str, str], dict[int, None]] = {}  # the exchanges whose length was told, oldest first
 
     def judge(self, sender: str, to: str, chain: int, hops: int) -> Trip | None:
         """Count a message; the trip if it must be parked. Both ends must exist: their buckets are kept."""
         edge, agent = self._buckets(sender, to)
         if hops > self._max_hops:
-            first = self._chains.get((sender, to)) != chain
-            self._chains[sender, to] = chain
+            told = self._chains.setdefault((sender, to), {})
+            first = chain not in told
+            told[chain] = None
+            if len(told) > MAX_CHAINS:
+                del told[next(iter(told))]
             return Trip(f"an exchange of {hops} answers in a row, the bound is {self._max_hops}", first)
         trip = edge.trip(f"more than {self._edge.per_minute:g} messages a minute") or agent.trip(
             f"more than {self._agent.per_minute:g} messages a minute from {sender} to all others together"

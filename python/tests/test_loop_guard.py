@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from hyperhive.loop_guard import LoopGuard, Rate, Trip
+from hyperhive.loop_guard import MAX_CHAINS, LoopGuard, Rate, Trip
 
 
 class Clock:
@@ -65,6 +65,15 @@ def test_an_exchange_beyond_its_hops_trips_once_for_each_chain() -> None:
     trips = [judged.judge("alice", "bob", chain, 5) for chain in (7, 7, 8)]
     assert told(trips) == [True, False, True]
     assert trips[0] and trips[0].reason == "an exchange of 5 answers in a row, the bound is 4"
+
+
+def test_long_exchanges_that_take_turns_are_told_once_each() -> None:
+    judged = guard(Clock())
+    chains = [*range(1, 6)] * 3
+    assert told([judged.judge("alice", "bob", chain, 5) for chain in chains]) == [True] * 5 + [False] * 10
+    for chain in range(2 * MAX_CHAINS):
+        judged.judge("alice", "bob", chain, 5)
+    assert len(judged._chains["alice", "bob"]) == MAX_CHAINS
 
 
 def test_a_message_parked_for_its_hops_takes_no_token() -> None:
