@@ -370,6 +370,27 @@ def test_without_a_core_it_keeps_trying_and_sigterm_ends_it_well(tmp_path: Path)
         assert "Traceback" not in child.stderr.read()
 
 
+def test_mail_in_an_answer_that_was_lost_does_not_wait_for_the_end_of_its_lease(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harness = Harness(write(tmp_path / "harness.json", config(tmp_path, answers(DONE))))
+    asked: list[bool] = []
+
+    def recv(wait: float, *, lease: float, restarted: bool) -> list[dict[str, Any]]:
+        asked.append(restarted)
+        if len(asked) == 2:
+            raise Unavailable("the core ended the connection")
+        if len(asked) == 4:
+            harness._link.stop_at = 0.0
+        return []
+
+    monkeypatch.setattr(harness._link.client, "recv", recv)
+    monkeypatch.setattr(harness._link.client, "heartbeat", lambda *_: 0.0)
+    monkeypatch.setattr(harness._link, "pause", lambda _: None)
+    harness._work()
+    assert asked == [True, False, True, False]
+
+
 def test_a_second_harness_of_one_agent_is_refused(tmp_path: Path) -> None:
     with alone(tmp_path) as child:
         assert child.stderr

@@ -105,9 +105,8 @@ class Harness:
     def _work(self) -> None:
         restarted = True
         while self._link.stop_at is None:
-            batch = self._idle(restarted=restarted)
-            if batch is not None:
-                restarted = bool(batch) and not self._serve(batch)
+            batch = self._idle(restarted=restarted)  # no answer: it may have been lost, with the mail that it leased
+            restarted = batch is None or (bool(batch) and not self._serve(batch))
 
     def terminate(self, signum: int, frame: FrameType | None) -> None:
         """The SIGTERM handler: end at once if idle; else after the turn, at most `drain` seconds later; twice: now."""
