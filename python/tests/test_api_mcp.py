@@ -7,6 +7,7 @@ import gc
 import logging
 import os
 import socket
+import tracemalloc
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, cast
@@ -204,6 +205,36 @@ def test_a_client_that_asks_and_never_reads_is_held_up(run: Runner, tmp_path: Pa
             for _ in range(500):  # time enough, in turns of the other, to answer each of the thousand
                 assert (await other.call("inbox"))[0]
             assert hive.hive.asked["boss"] < 200, "the server answered a client that reads nothing"
+
+    run(check())
+
+
+def test_calls_that_nobody_reads_the_answers_of_hold_little_memory(run: Runner, tmp_path: Path) -> None:
+    wide = b'{"jsonrpc":"2.0","id":%d,"method":"ping","params":{"x":[' + b"[]," * 300_000 + b"1]}}\n"
+
+    async def ask(hive: Rig, client: Client, lines: list[bytes]) -> int:
+        """Send these from a client that reads nothing; how many of them were begun."""
+        before = hive.hive.asked["boss"]
+        cast(asyncio.Transport, client.writer.transport).pause_reading()
+        client.writer.writelines(lines)
+        async with hive.client("worker") as other:
+            for _ in range(500):
+                assert (await other.call("inbox"))[0]
+        return hive.hive.asked["boss"] - before
+
+    async def check() -> None:
+        lists = [b'{"jsonrpc":"2.0","id":%d,"method":"tools/list"}\n' % number for number in range(10, 1000)]
+        async with rig(tmp_path) as hive:
+            async with hive.client("boss") as client:
+                begun = await ask(hive, client, lists)
+            async with hive.client("boss") as client:
+                tracemalloc.start()
+                try:
+                    await ask(hive, client, lists[: begun - 6] + [wide % number for number in range(1000, 1008)])
+                    held, _ = tracemalloc.get_traced_memory()
+                finally:
+                    tracemalloc.stop()
+        assert held < 30_000_000, f"{held} bytes"
 
     run(check())
 

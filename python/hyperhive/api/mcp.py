@@ -16,11 +16,14 @@ import anyio
 
 from hyperhive.api.mcp_sdk import ANSWERS_CANCELLED, Envelope, Handlers, Streams, dump, failure, parse, same_id
 from hyperhive.api.mcp_tools import HiveTools
+from hyperhive.api.requests import inside
 from hyperhive.api.streams import StreamListener
 from hyperhive.errors import HyperhiveError
 
 MAX_LINE = 1024 * 1024
 """Bytes of one message; the reader given to `serve_mcp` must have this limit."""
+MAX_VALUES = 1000
+"""Lists, objects and their members in one message; very many take 24 times their text, as long as nobody reads."""
 MAX_CALLS = 8
 """Requests of one connection in flight; Claude Code makes its calls one after the other."""
 MAX_CONNECTIONS = 16
@@ -171,9 +174,20 @@ class _Connection:
 
 def _parsed(line: bytes) -> Envelope | None:
     try:
-        return parse(line)
+        message = parse(line)
     except ValueError:
         return None
+    return None if _is_wide(message.params) else message
+
+
+def _is_wide(params: object) -> bool:
+    """Whether there are more than MAX_VALUES in it."""
+    left, count = [params], 0
+    while left and count <= MAX_VALUES:
+        inner = inside(left.pop())
+        count += len(inner)
+        left += inner if count <= MAX_VALUES else ()
+    return count > MAX_VALUES
 
 
 def mcp_listener(tools: HiveTools) -> StreamListener:

@@ -7,7 +7,7 @@ import json
 import logging
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -98,11 +98,12 @@ def parse_json(body: bytes) -> dict[str, Any]:
 def _is_deep(value: object) -> bool:
     level = [value]
     for _ in range(MAX_DEPTH):
-        level = [inner for each in level for inner in _inside(each)]
+        level = [inner for each in level for inner in inside(each)]
     return bool(level)
 
 
-def _inside(value: object) -> Iterable[object]:
+def inside(value: object) -> Collection[object]:
+    """What a JSON value holds."""
     return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
