@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 
 from hyperhive.bounds import BrokerLimits, HistoryLimits
 from hyperhive.broker import Broker
+from hyperhive.errors import HyperhiveError
 from hyperhive.store import history, messages
 from hyperhive.store.database import Database
 
@@ -22,6 +23,10 @@ EVERY = 600.0
 """Seconds from one look at everything to the next."""
 MANY = 5000
 """Delivered messages after which there is a look at the mail."""
+GROWTH = 128 * 1024 * 1024
+"""Bytes that the database grows by after which there is a look at everything; LOOK seconds from one measure to the
+next."""
+LOOK = 5.0
 DAY = 86400.0
 
 
@@ -37,13 +42,25 @@ class Retention:
         broker.on_delivered = self._count
 
     async def run(self) -> None:
-        """Prune for as long as the core runs: everything now and then, mail also when much was delivered."""
+        """Prune for as long as the core runs: everything now and then, and when the database has grown much, mail also
+        when much was delivered.
+        """
         while True:
             await self._tried(self.prune())
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(EVERY):
-                    while await self._many.wait():
-                        await self._tried(self.prune_mail())
+            most, until = await self._size() + GROWTH, time.monotonic() + EVERY
+            while time.monotonic() < until and await self._size() < most:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK):
+                        await self._many.wait()
+                if self._many.is_set():
+                    await self._tried(self.prune_mail())
+
+    async def _size(self) -> int:
+        try:
+            return await self._database.read(_size)
+        except HyperhiveError as error:
+            log.warning("the database's size: %s", error)
+            return 0
 
     async def _tried(self, pruning: Awaitable[int]) -> None:
         self._many.clear()
@@ -102,6 +119,13 @@ class Retention:
         while number := await self._database.write(work):
             gone += number
         return gone
+
+
+def _size(connection: sqlite3.Connection) -> int:
+    """Bytes of the database, what is still in its write-ahead log included."""
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    (each,) = connection.execute("PRAGMA page_size").fetchone()
+    return int(pages * each)
 
 
 def _vacuum_some(connection: sqlite3.Connection) -> int:

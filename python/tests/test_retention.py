@@ -201,6 +201,27 @@ def test_the_events_of_an_agents_turns_take_only_so_much(tmp_path: Path) -> None
     within(test())
 
 
+def test_a_database_that_grows_fast_is_pruned_before_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hyperhive.retention.GROWTH", 1_000_000)
+    monkeypatch.setattr("hyperhive.retention.LOOK", 0.01)
+
+    async def test() -> None:
+        async with mail(tmp_path) as hive:
+            past = HistoryLimits(max_event_bytes=150_000)
+            running = asyncio.create_task(Retention(hive.database, hive.broker, BrokerLimits(), past).run())
+            await until(lambda: hive.database.read(lambda c: True))
+            for _ in range(30):
+                await hive.database.write(lambda c: turn(c, "alice", '"' + "x" * 100_000 + '"'))
+
+            async def few() -> bool:
+                return sum((await kept(hive, "alice")).values()) < 20
+
+            await until(few)
+            running.cancel()
+
+    within(test())
+
+
 def test_one_turn_stores_only_so_many_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def test() -> None:
         monkeypatch.setattr(turns, "MAX_BYTES", 10)
