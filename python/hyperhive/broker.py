@@ -128,9 +128,7 @@ class Broker:
         return [message]
 
     def _check_room(self, connection: sqlite3.Connection, sender: str, to: str) -> None:
-        """Raises MailboxFull. In the operator's mailbox the hive itself has more room than all agents, and leaves them
-        theirs.
-        """
+        """Raises MailboxFull. With the operator the hive itself has more room than all agents; they keep theirs."""
         bound, besides = self._limits.max_pending, SYSTEM if to == OPERATOR else None
         if to == OPERATOR and sender == SYSTEM:
             bound, besides = bound * HIVES_ROOM, None
@@ -315,12 +313,19 @@ class Broker:
 
     async def reply(self, message: int, body: str) -> int:
         """Answer a message of the operator's inbox; it is read now. Raises NotFound, and what `send` raises."""
-        answered = await self._database.read(lambda c: _operators(c, message))
-        if answered.sender == SYSTEM:
-            raise BadInput(f"message {message} is from the hive itself; there is nobody to answer")
-        number = await self.send(OPERATOR, answered.sender, body, reply_to=message)
-        await self.mark_read(message)
-        return number
+        check_body(body, self._limits.max_body)
+
+        def work(connection: sqlite3.Connection) -> list[Message]:
+            answered = _operators(connection, message)
+            if answered.sender == SYSTEM:
+                raise BadInput(f"message {message} is from the hive itself; there is nobody to answer")
+            messages.deliver(connection, OPERATOR, [message], leased=False)
+            return self._store(connection, Draft(OPERATOR, answered.sender, body, message, "mail"))
+
+        stored = await self._database.write(work)
+        self.announce(stored)
+        self._hub.publish("read", {"id": message})
+        return stored[0].id
 
 
 async def _worth_a_look(arrival: asyncio.Event, due: float | None, deadline: float) -> bool:

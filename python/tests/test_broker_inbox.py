@@ -8,7 +8,7 @@ import pytest
 from database_rig import within
 from mail_rig import Mail, mail
 
-from hyperhive.errors import BadInput, NotFound
+from hyperhive.errors import BadInput, NotFound, Unavailable
 from hyperhive.exchange import OPERATOR
 from hyperhive.store.messages import Message, Question
 
@@ -74,6 +74,25 @@ def test_an_answer_to_the_hive_itself_is_refused(tmp_path: Path) -> None:
             with pytest.raises(BadInput, match="nobody to answer"):
                 await hive.broker.reply(event, "thanks")
             assert await unread(hive) == [event]
+
+    within(test())
+
+
+def test_an_answer_to_what_cannot_be_marked_as_read_is_not_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*values: object, **more: object) -> int:
+        raise Unavailable("the disk is full")
+
+    async def test() -> None:
+        async with mail(tmp_path) as hive:
+            asked = await hive.broker.send("bob", "operator", "may I?")
+            with monkeypatch.context() as disk, pytest.raises(Unavailable):
+                disk.setattr("hyperhive.store.messages.deliver", full)
+                await hive.broker.reply(asked, "yes")
+            assert await hive.broker.recv("bob") == []
+            await hive.broker.reply(asked, "yes")
+            assert len(await hive.broker.recv("bob")) == 1
 
     within(test())
 
