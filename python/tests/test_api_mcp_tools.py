@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 import tracemalloc
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 from database_rig import within
-from mail_rig import FREE, mail
+from mail_rig import FREE, Mail, mail
 from mcp_rig import FOR_ALL, FOR_MANAGERS, Hive, Letter, Letters, settings
 
 from hyperhive.api.mcp_catalogue import TOOLS
@@ -113,6 +114,31 @@ def test_many_peeks_at_long_mail_at_once_cost_the_core_little_memory(tmp_path: P
 
     most = within(peek())
     assert most < 20_000_000, f"{most} bytes"
+
+
+def test_an_agent_that_peeks_very_often_does_not_hold_up_the_mail_of_others(tmp_path: Path) -> None:
+    async def wait(hive: Mail, peeks: int) -> float:
+        """How long a message takes while bob peeks so often."""
+        tools = HiveTools(hive.broker, Hive(tmp_path))
+        calls = [asyncio.create_task(tools.call("bob", "inbox", {})) for _ in range(peeks)]
+        await asyncio.sleep(0)
+        started = time.perf_counter()
+        await hive.broker.send("bob", "alice", "hi")
+        took = time.perf_counter() - started
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+        return took
+
+    async def test() -> None:
+        async with mail(tmp_path, **FREE) as hive:
+            body = "\N{COLLISION SYMBOL}" + "x" * 65_500
+            await asyncio.gather(*(hive.broker.send("alice", "bob", body) for _ in range(100)))
+            one = min([await wait(hive, 1) for _ in range(3)])
+            many = min([await wait(hive, 64) for _ in range(3)])
+            assert many < 16 * one, f"{many} s instead of {one} s"
+
+    within(test())
 
 
 def test_a_question_is_a_message_of_its_own_kind_with_its_options(hive: Setting) -> None:

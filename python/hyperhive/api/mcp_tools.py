@@ -5,6 +5,7 @@ A caller is known by its socket. What it may do is its applied role's, looked up
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
@@ -89,6 +90,7 @@ class HiveTools:
     def __init__(self, broker: Mail, hive: HiveFacade) -> None:
         self._broker = broker
         self._hive = hive
+        self._peeks: dict[str, asyncio.Lock] = {}  # one look of an agent at its mail at a time: it is long work
         self._tools = {tool.name: tool for tool in TOOLS}
         self._verbs: dict[str, Verb] = {
             "send": self._send,
@@ -135,7 +137,8 @@ class HiveTools:
         return {"id": sent}
 
     async def _inbox(self, agent: str, given: Arguments) -> object:
-        waiting = await self._broker.waiting(agent)
+        async with self._peeks.setdefault(agent, asyncio.Lock()):
+            waiting = await self._broker.waiting(agent)
         shown = [
             {"id": one.id, "from": one.sender, "kind": one.kind, "body": _cut(one.body, PREVIEW, more=one.cut)}
             for one in waiting[:PEEKED]
