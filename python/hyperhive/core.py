@@ -16,7 +16,7 @@ from typing import IO, Any
 
 from hyperhive import __version__, usage_limit
 from hyperhive.activity import Activities
-from hyperhive.api.harness import create_harness_app
+from hyperhive.api.harness import MAX_CONNECTIONS, create_harness_app
 from hyperhive.api.hook import hook_listener
 from hyperhive.api.mcp import mcp_listener
 from hyperhive.api.mcp_tools import HiveTools
@@ -207,7 +207,8 @@ class Core:
         ):  # the container's users are others here; agents/ is the core's alone
             directory.chmod(0o755)
             mode = 0o666
-        await self._servers.listen(directory / "harness.sock", create_harness_app(self), identity=agent, mode=mode)
+        app, most = create_harness_app(self), MAX_CONNECTIONS
+        await self._servers.listen(directory / "harness.sock", app, identity=agent, mode=mode, most=most)
         await self._servers.listen(directory / "model.sock", self._models, identity=agent, mode=mode)
         await self._mcp.listen(directory / "mcp.sock", agent, mode=mode)
         await self._hooks.listen(directory / "policy.sock", agent, mode=mode)

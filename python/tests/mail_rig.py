@@ -91,12 +91,15 @@ async def mail(root: Path, *more: str, **limits: Any) -> AsyncIterator[Mail]:
 
 
 @asynccontextmanager
-async def sockets(root: Path, **limits: Any) -> AsyncIterator[tuple[Mail, Path]]:
-    """The same with the harness sockets of alice and bob; the path is the directory of `<name>.sock`."""
+async def sockets(root: Path, *, most: int | None = None, **limits: Any) -> AsyncIterator[tuple[Mail, Path]]:
+    """The same with the harness sockets of alice and bob, of `most` connections each; the path is the directory of
+    `<name>.sock`.
+    """
     async with mail(root, **limits) as made:
         servers = Servers()
         for name in ("alice", "bob"):
-            await servers.listen(root / f"{name}.sock", create_harness_app(made), identity=name, mode=0o600)
+            app = create_harness_app(made)
+            await servers.listen(root / f"{name}.sock", app, identity=name, mode=0o600, most=most)
         try:
             yield made, root
         finally:

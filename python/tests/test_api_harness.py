@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import tracemalloc
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
-from mail_rig import Answer, client, post, request, sockets, until
+from mail_rig import FREE, Answer, Mail, client, post, request, sockets, until
 from starlette.requests import ClientDisconnect
 
 from hyperhive.api import harness
@@ -313,6 +315,32 @@ def test_a_turns_use_has_a_bound(tmp_path: Path) -> None:
     end = {"outcome": "completed", "usage": {"x": "y" * 10_000}}
     _, ended = ask(tmp_path, ("bob", "/v1/turns", TURN), ("bob", "/v1/turns/1/end", end))
     assert (ended.status, ended.json["error"]) == (413, "usage has 10009 characters; it may have 10000")
+
+
+def test_a_harness_that_reads_no_answer_holds_little_memory(tmp_path: Path) -> None:
+    async def run() -> int:
+        most = harness.MAX_CONNECTIONS
+        async with sockets(tmp_path, most=most, **FREE) as (mail, directory), contextlib.AsyncExitStack() as unread:
+            await asyncio.gather(*(mail.broker.send("alice", "bob", "\x01" * 65_536) for _ in range(400)))
+            tracemalloc.start()
+            try:
+                for number in range(40):
+                    greedy = await unread.enter_async_context(client(directory / "bob.sock"))
+                    cast(asyncio.Transport, greedy.writer.transport).pause_reading()
+                    greedy.writer.write(request("/v1/recv", json.dumps({"max": 100, "restarted": True}).encode()))
+                    await until(lambda number=number: leased_again(mail, number))  # type: ignore[misc]
+                return tracemalloc.get_traced_memory()[0]
+            finally:
+                tracemalloc.stop()
+
+    held = asyncio.run(run())
+    assert held < 150_000_000, f"{held} bytes"
+
+
+async def leased_again(mail: Mail, number: int) -> bool:
+    query = "SELECT sum(attempts) FROM messages"
+    (attempts,) = await mail.database.read(lambda c: c.execute(query).fetchone())
+    return bool(attempts > number)
 
 
 def test_an_unexpected_error_is_answered_without_its_details(

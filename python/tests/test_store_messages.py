@@ -74,6 +74,19 @@ def test_a_leased_message_does_not_wait_until_its_lease_ends(connection: sqlite3
     assert [m.attempts for m in messages.lease(connection, "bob", until=time.time() + 9, limit=9)] == [2, 1]
 
 
+def test_a_batch_has_a_bound_of_bytes_and_at_least_one_message(
+    connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(messages, "BATCH", 3)
+    for body in ("ä", "b", "c", "long"):
+        messages.insert(connection, sender="alice", recipient="bob", kind="mail", body=body)
+
+    def batch() -> list[str]:
+        return [each.body for each in messages.lease(connection, "bob", until=time.time() + 60, limit=10)]
+
+    assert [batch() for _ in range(4)] == [["ä", "b"], ["c"], ["long"], []]
+
+
 def test_due_is_now_for_fresh_mail_the_leases_end_for_leased_and_never_for_none(connection: sqlite3.Connection) -> None:
     assert messages.due(connection, "bob") is None
     put(connection)

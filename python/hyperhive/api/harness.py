@@ -35,6 +35,8 @@ from hyperhive.store.database import Database
 from hyperhive.store.messages import Message
 from hyperhive.store.turns import TurnEvent
 
+MAX_CONNECTIONS = 16
+"""Of one agent's harness, which has two: an answer may be large, and stays until it is read."""
 _STATES = ("idle", "turn", "compacting", "waiting")
 _PURPOSES = ("mail", "compaction")
 MAX_TROUBLE = 500

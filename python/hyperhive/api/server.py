@@ -51,6 +51,7 @@ class _Listener:
 
     config: Config
     identity: str | None
+    most: int
     state: ServerState = field(default_factory=ServerState)
     server: asyncio.Server | None = None
 
@@ -83,7 +84,7 @@ class _Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         super().connection_made(transport)
         self._heard_at = self.loop.time()
-        if len(self.connections) > MAX_CONNECTIONS:
+        if len(self.connections) > self._listener.most:
             self._make_room()
         peer: socket.socket = transport.get_extra_info("socket")
         if peer.family == socket.AF_UNIX:
@@ -98,7 +99,7 @@ class _Connection(HttpToolsProtocol):
         was silent longest first; then one that takes nothing of its answer. If there is none, this one goes.
         """
         others = [each for each in self.connections if each is not self and not each.transport.is_closing()]
-        if len(others) < MAX_CONNECTIONS:
+        if len(others) < self._listener.most:
             return  # those that were ended already go in a moment
         spare = [each for each in others if isinstance(each, _Connection) and each._can_be_spared()]
         least = min(spare, key=lambda each: (each._is_answering(), each._served, each._heard_at), default=self)
@@ -233,12 +234,14 @@ class Servers:
         identity: str | None,
         mode: int,
         websockets: bool = False,
+        most: int | None = None,
     ) -> None:
-        """Serve the ASGI application on a unix socket at `path` with that file mode; a stale socket is replaced.
+        """Serve the ASGI application on a unix socket at `path` with that file mode, to `most` connections at a time;
+        a stale socket is replaced.
 
         Raises Unavailable if the path is too long for a socket or cannot be bound.
         """
-        listener = _Listener(_config(app, websockets=websockets), identity)
+        listener = _Listener(_config(app, websockets=websockets), identity, most or MAX_CONNECTIONS)
         listener.server = await asyncio.get_running_loop().create_unix_server(
             lambda: _Connection(listener), sock=bind(path, mode), backlog=128
         )
@@ -246,7 +249,7 @@ class Servers:
 
     async def listen_on_loopback(self, bound: socket.socket, app: Any) -> None:  # noqa: ANN401  (ASGI)
         """Serve the ASGI application, with WebSockets, on a socket of `bind_loopback`."""
-        listener = _Listener(_config(app, websockets=True), None)
+        listener = _Listener(_config(app, websockets=True), None, MAX_CONNECTIONS)
         port: int = bound.getsockname()[1]
         listener.server = await asyncio.get_running_loop().create_server(
             lambda: _Connection(listener), sock=bound, backlog=128

@@ -10,10 +10,12 @@ import sqlite3
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 from hyperhive.errors import NotFound
 
+BATCH = 1024 * 1024
 BRIEF = 2000
 """Characters of a body that a list shows where whole ones would be too much."""
 
@@ -180,8 +182,10 @@ def due(connection: sqlite3.Connection, recipient: str) -> float | None:
 
 
 def lease(connection: sqlite3.Connection, recipient: str, *, until: float, limit: int) -> list[Message]:
-    """Lease the oldest waiting messages and count the attempt."""
-    ids = [message.id for message in waiting(connection, recipient, limit=limit)]
+    """Lease the oldest waiting messages, of BATCH bytes together or one alone, and count the attempt."""
+    found = waiting(connection, recipient, limit=limit)
+    sizes = accumulate(len(message.body.encode()) for message in found)
+    ids = [each.id for each, size in zip(found, sizes, strict=True) if size <= BATCH or each is found[0]]
     connection.executemany(
         "UPDATE messages SET lease_until = ?, attempts = attempts + 1 WHERE id = ?", [(until, each) for each in ids]
     )
