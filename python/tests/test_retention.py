@@ -201,6 +201,25 @@ def test_the_events_of_an_agents_turns_take_only_so_much(tmp_path: Path) -> None
     within(test())
 
 
+def test_many_events_go_a_few_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hyperhive.store.history.EVENT_BYTES", 250)
+
+    async def test() -> None:
+        async with mail(tmp_path) as hive:
+            for size in (100, 100, 100, 1000, 100, 100):
+                await hive.database.write(lambda c, size=size: turn(c, "alice", "x" * size))  # type: ignore[misc]
+            pruned = [await hive.database.write(lambda c: history.prune_events(c, "alice", most=0)) for _ in range(5)]
+            assert pruned == [2, 1, 1, 1, 0]
+            pruned = [await hive.database.write(prune_all) for _ in range(2)]
+            assert (pruned, await kept(hive, "alice")) == ([5, 0], {6: 1})
+
+    within(test())
+
+
+def prune_all(connection: sqlite3.Connection) -> int:
+    return history.prune_turns(connection, "alice", before=0, most=0)
+
+
 def test_a_database_that_grows_fast_is_pruned_before_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hyperhive.retention.GROWTH", 1_000_000)
     monkeypatch.setattr("hyperhive.retention.LOOK", 0.01)

@@ -6,11 +6,15 @@ Functions of a connection; they never commit. Each takes a little at a time and 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
+from itertools import accumulate
 
 from hyperhive.store.proposals import APPLYING, OPEN
 
 TURNS = 20
-"""Turns, or proposals, in one go; each may have thousands of events or lines."""
+"""Turns, or proposals, in one go."""
+EVENT_BYTES = 4 * 1024 * 1024
+"""Bytes of events in one go, or those of one turn: mail waits meanwhile."""
 
 _AGENTS = """
 WITH RECURSIVE some (name) AS (
@@ -20,12 +24,13 @@ WITH RECURSIVE some (name) AS (
 ) SELECT name FROM some WHERE name IS NOT NULL
 """
 _OLD_TURNS = """
-SELECT id FROM turns WHERE agent = ?1 AND ended_at IS NOT NULL AND id < (SELECT max(id) FROM turns WHERE agent = ?1)
+SELECT id, event_bytes FROM turns WHERE agent = ?1 AND ended_at IS NOT NULL
+  AND id < (SELECT max(id) FROM turns WHERE agent = ?1)
   AND (ended_at < ?2 OR id <= (SELECT id FROM turns WHERE agent = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?3))
 ORDER BY id LIMIT ?4
 """
 _LARGE_TURNS = """
-SELECT id FROM (
+SELECT id, event_bytes FROM (
   SELECT id, event_bytes, sum(event_bytes) OVER (ORDER BY id DESC) AS together FROM turns WHERE agent = ?1
 ) WHERE together > ?2 AND event_bytes > 0 AND id < (SELECT max(id) FROM turns WHERE agent = ?1) ORDER BY id LIMIT ?3
 """
@@ -44,7 +49,7 @@ def agents(connection: sqlite3.Connection) -> list[str]:
 
 def prune_turns(connection: sqlite3.Connection, agent: str, *, before: float, most: int) -> int:
     """Delete the agent's turns that ended before that time, or beyond the newest `most`; the newest always stays."""
-    ids = connection.execute(_OLD_TURNS, (agent, before, most, TURNS)).fetchall()
+    ids = _some(connection.execute(_OLD_TURNS, (agent, before, most, TURNS)).fetchall())
     connection.executemany("DELETE FROM turn_events WHERE turn = ?", ids)
     connection.executemany("DELETE FROM turns WHERE id = ?", ids)
     return len(ids)
@@ -52,10 +57,17 @@ def prune_turns(connection: sqlite3.Connection, agent: str, *, before: float, mo
 
 def prune_events(connection: sqlite3.Connection, agent: str, *, most: int) -> int:
     """Delete the events of the agent's oldest turns, until the others' are `most` bytes; the newest turn's stay."""
-    ids = connection.execute(_LARGE_TURNS, (agent, most, TURNS)).fetchall()
+    ids = _some(connection.execute(_LARGE_TURNS, (agent, most, TURNS)).fetchall())
     connection.executemany("DELETE FROM turn_events WHERE turn = ?", ids)
     connection.executemany("UPDATE turns SET event_bytes = 0 WHERE id = ?", ids)
     return len(ids)
+
+
+def _some(turns: Sequence[tuple[int, int]]) -> list[tuple[int]]:
+    """The first of these (id, bytes of its events) that have EVENT_BYTES together, or one alone."""
+    together = accumulate(size for _, size in turns)
+    some = [(turn,) for (turn, _), size in zip(turns, together, strict=True) if size <= EVENT_BYTES]
+    return some or [(turn,) for turn, _ in turns[:1]]
 
 
 def prune_proposals(connection: sqlite3.Connection, *, before: float, most: int) -> int:
