@@ -106,7 +106,8 @@ class Broker:
         draft = placed(connection, draft)
         trip = None
         if draft.sender not in (OPERATOR, SYSTEM):
-            trip = self._guard.judge(draft.sender, draft.to, draft.chain, draft.hops)
+            hops = 0 if draft.to == OPERATOR else draft.hops  # a person answers no exchange for ever
+            trip = self._guard.judge(draft.sender, draft.to, draft.chain, hops)
         if trip and parked.dead_is_full(connection, draft.to, self._limits.max_pending):
             self._guard.forgive(draft.sender, draft.to)  # nobody is told of it now
             raise MailboxFull(f"{trip.reason}, and too much to {draft.to} is parked already; nothing was stored")

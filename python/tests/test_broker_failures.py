@@ -12,7 +12,9 @@ from database_rig import held, within
 from mail_rig import FREE, mail
 
 from hyperhive.errors import MailboxFull, Unavailable
+from hyperhive.exchange import OPERATOR
 from hyperhive.loop_guard import Rate
+from hyperhive.store.messages import Question
 
 
 def pages(connection: sqlite3.Connection, most: int) -> None:
@@ -74,5 +76,23 @@ def test_what_one_recipient_gives_up_is_bounded_and_its_mailbox_fills_then(tmp_p
             assert len(letters) == 5
             await hive.dead_letters.drop(letters[0].id, "operator:ann")
             assert len(await hive.broker.recv("bob")) == 5
+
+    within(test())
+
+
+def test_an_agent_that_another_draws_into_a_long_exchange_still_reaches_the_operator(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with mail(tmp_path, "eve", max_hops=3) as hive:
+            last = await hive.broker.send("eve", "eve", "one")
+            for _ in range(3):
+                last = await hive.broker.send("eve", "eve", "more", reply_to=last)
+            await hive.broker.send("eve", "bob", "read this", reply_to=last - 1)
+            await hive.broker.recv("bob")
+            parked = await hive.broker.send("bob", "alice", "hello")
+            await hive.broker.send("bob", OPERATOR, "my mail is parked")
+            await hive.broker.ask("bob", "what now?", Question())
+            assert [letter.id for letter in await hive.dead_letters.every()] == [parked]
+            unread = [message.body for message in await hive.broker.inbox(all_=False, limit=10)]
+            assert unread[:2] == ["what now?", "my mail is parked"]
 
     within(test())
