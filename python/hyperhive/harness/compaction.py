@@ -76,7 +76,7 @@ def compact(config: HarnessConfig, session: str, hooks: TurnHooks, *, must: bool
     verdict, events, text = _ask(config, old, blocks, hooks)
     most = config.settings.notes.maxBytes
     if text:
-        return _store(config, verdict, events, old, _cut(text.encode(), most, tail=0))
+        return _store(config, verdict, events, old, _cut(_encoded(text), most, tail=0))
     if not must or verdict.outcome is Outcome.INTERRUPTED:
         return Compacted(verdict, events, False, len(old), len(old))
     return _store(config, verdict, events, old, _extract(old, blocks, most))
@@ -118,7 +118,12 @@ def _extract(old: bytes, blocks: list[str], most: int) -> bytes:
     head = _cut(old, most // 2, tail=1) if len(old) > most // 2 else old
     frame = _EXTRACT.format(at=time.strftime("%Y-%m-%d %H:%M"), words="")
     words = transcript.last_words(blocks, (most - len(head) - len(frame)) // 4)  # a character has at most four bytes
-    return head.rstrip() + b"\n\n" + _EXTRACT.format(at=time.strftime("%Y-%m-%d %H:%M"), words=words).encode()
+    return head.rstrip() + b"\n\n" + _encoded(_EXTRACT.format(at=time.strftime("%Y-%m-%d %H:%M"), words=words))
+
+
+def _encoded(text: str) -> bytes:
+    """A model's or an agent's text may hold half of a surrogate pair, which becomes `?`."""
+    return text.encode(errors="replace")
 
 
 def _cut(data: bytes, most: int, *, tail: int) -> bytes:

@@ -1,0 +1,46 @@
+"""Events after which an agent must go on: what it, its mail, its model or the core do at a bad moment."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from e2e.turn_rig import Rig, rig
+from harness_rig import DONE, INIT, LACKING, SKIP_REASON, answers, prints, result, stand_in, state_of
+
+pytestmark = pytest.mark.skipif(LACKING is not None, reason=SKIP_REASON)
+
+OVERFLOW = result(terminal_reason="blocking_limit", result="Prompt is too long")
+AWAY = result(result="API Error: 502 the model API cannot be reached")
+
+
+def play(root: Path, scene: Callable[[Rig], Awaitable[None]], *scripts: str, **changes: Any) -> None:
+    """A scene with a worker whose runs are these scripts."""
+
+    async def go() -> None:
+        async with rig(root, claude=stand_in(root, *scripts), **changes) as made:
+            await scene(made)
+
+    asyncio.run(go())
+
+
+def said(text: str) -> str:
+    """Shell that writes the agent's words into the transcript of its session."""
+    line = json.dumps({"type": "assistant", "message": {"content": [{"type": "text", "text": text}]}})
+    return f"cat >> /state/.claude/projects/-state-work/$session.jsonl <<'LINES'\n{line}\nLINES\n"
+
+
+@pytest.mark.parametrize(
+    "run", [prints({**INIT, "mcp_servers": []}, AWAY), prints(INIT, result(is_error=False, result="notes \ud83d"))]
+)
+def test_half_a_character_in_a_session_does_not_keep_it_from_becoming_notes(tmp_path: Path, run: str) -> None:
+    async def scene(made: Rig) -> None:
+        await made.turn_done(await made.broker.send("operator", "worker", "go on"))
+        assert made.crashes == []
+        assert "notes ?" in (state_of(tmp_path) / "notes.md").read_text()
+
+    play(tmp_path, scene, answers() + said("notes \ud83d") + prints(OVERFLOW), run, answers(DONE))
