@@ -155,7 +155,7 @@ class Harness:
                 if turn.events.context >= self._config.settings.session.compactAt:
                     self._compact(turn.session, must=False)
                 return True
-            if outcome in (Outcome.INTERRUPTED, Outcome.OVER_BUDGET):
+            if outcome is Outcome.OVER_BUDGET or (outcome is Outcome.INTERRUPTED and self._link.stop_at is not None):
                 return False
             failures[outcome] += 1
             if outcome is not Outcome.OVERFLOW:
@@ -187,7 +187,7 @@ class Harness:
         """What a failure gets, the `count`th time in a row; True: try the batch again now."""
         verdict = turn.verdict
         match verdict.outcome:
-            case Outcome.MAX_TURNS | Outcome.TIMEOUT | Outcome.OUT_OF_MEMORY:
+            case Outcome.MAX_TURNS | Outcome.TIMEOUT | Outcome.OUT_OF_MEMORY | Outcome.INTERRUPTED:  # from within
                 return False
             case Outcome.REFUSED:  # by the API or the model; what it saw stands in the session
                 self._session.forget()
