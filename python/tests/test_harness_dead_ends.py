@@ -4,24 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import signal
-import time
-import tracemalloc
-import uuid
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from e2e.turn_rig import Rig, rig
-from harness_rig import DONE, INIT, LACKING, SKIP_REASON, answers, config, prints, result, runs, stand_in, state_of
+from harness_rig import DONE, INIT, LACKING, SKIP_REASON, answers, prints, result, stand_in, state_of
 
 from hyperhive.dead_letters import DeadLetters
-from hyperhive.harness import turn
-from hyperhive.harness.outcome import Events, Outcome
-from hyperhive.harness.session import Session
 
 pytestmark = pytest.mark.skipif(LACKING is not None, reason=SKIP_REASON)
 
@@ -76,3 +67,18 @@ def test_mail_that_lets_its_turn_be_interrupted_takes_no_other_of_its_batch_with
         assert await dead(made) == [sent[1]]
 
     play(tmp_path, scene, script)
+
+
+def test_mail_that_was_handed_to_nobody_comes_when_the_core_is_back(tmp_path: Path) -> None:
+    """The core was killed when it had leased the mail and before its answer went out."""
+
+    async def scene(made: Rig) -> None:
+        await made.turn_done(await made.broker.send("operator", "worker", "first"))
+        await made.until(lambda _: (beat := made.heartbeats.last("worker")) and beat.activity == "idle")
+        await made.hide()
+        message = await made.broker.send("operator", "worker", "hi")
+        assert [each.id for each in await made.broker.recv("worker", lease=2000)] == [message]
+        await made.show()
+        await made.turn_done(message, 15)
+
+    play(tmp_path, scene, answers(DONE))
