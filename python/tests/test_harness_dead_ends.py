@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from e2e.turn_rig import Rig, rig
-from harness_rig import DONE, INIT, LACKING, SKIP_REASON, answers, prints, result, stand_in, state_of
+from harness_rig import DONE, INIT, LACKING, SKIP_REASON, answers, prints, result, runs, stand_in, state_of
 
 from hyperhive.dead_letters import DeadLetters
 
@@ -29,6 +29,10 @@ def play(root: Path, scene: Callable[[Rig], Awaitable[None]], *scripts: str, **c
             await scene(made)
 
     asyncio.run(go())
+
+
+def limits(**changes: int) -> dict[str, int]:
+    return {"turnTimeout": 60, "maxTurns": 80, "compactAt": 150_000, **changes}
 
 
 def said(text: str) -> str:
@@ -82,3 +86,38 @@ def test_mail_that_was_handed_to_nobody_comes_when_the_core_is_back(tmp_path: Pa
         await made.turn_done(message, 15)
 
     play(tmp_path, scene, answers(DONE))
+
+
+@pytest.mark.parametrize(
+    ("broken", "ends"), [("echo 'no, not this' >&2; exit 1", ["claude_crashed"] * 3), ("sleep 100", ["turn_timeout"])]
+)
+def test_a_session_with_which_claude_does_not_begin_is_left_for_a_fresh_one(
+    tmp_path: Path, broken: str, ends: list[str]
+) -> None:
+    async def scene(made: Rig) -> None:
+        (state_of(tmp_path) / "notes.md").write_text("what lasts")
+        for body in ("one", "two", "three"):
+            await made.turn_done(await made.broker.send("operator", "worker", body), 40)
+        assert await made.outcomes() == ["completed", *ends, "completed", "completed"]
+        assert "what lasts" in runs(tmp_path)[1 + len(ends)][0]
+
+    later = f'case "$*" in *"--resume $(cat /state/bad)"*) {broken} ;; esac\n'
+    play(
+        tmp_path,
+        scene,
+        f"{answers(DONE)}echo $session > /state/bad\n",
+        later + answers(DONE),
+        session=limits(turnTimeout=10),
+    )
+
+
+def test_a_claude_that_begins_with_no_session_costs_none(tmp_path: Path) -> None:
+    """A new Claude Code that is broken is mended some day; the session goes on then."""
+
+    async def scene(made: Rig) -> None:
+        first = await made.turn_done(await made.broker.send("operator", "worker", "one"))
+        second = await made.turn_done(await made.broker.send("operator", "worker", "two"), 40)
+        assert await made.outcomes() == ["completed", *["claude_crashed"] * 4, "completed"]
+        assert first["session_id"] == second["session_id"]
+
+    play(tmp_path, scene, answers(DONE), *["echo 'unknown option' >&2; exit 1\n"] * 4, answers(DONE))

@@ -77,6 +77,8 @@ class Harness:
         self._session = SessionFile(self._config.private, self._config.state)
         self._proof = Proof(self._config.private / "proven")
         self._waiting = False
+        self._aside = False
+        """Claude Code did not begin with the session that is kept: try another one."""
         self._unwritten = b""
         """Notes of the session before that could not be written."""
 
@@ -188,7 +190,8 @@ class Harness:
         verdict = turn.verdict
         match verdict.outcome:
             case Outcome.MAX_TURNS | Outcome.TIMEOUT | Outcome.OUT_OF_MEMORY | Outcome.INTERRUPTED:  # from within
-                return False
+                self._aside = turn.events.init is None and not turn.session.fresh
+                return self._aside
             case Outcome.REFUSED:  # by the API or the model; what it saw stands in the session
                 self._session.forget()
                 return count == 1
@@ -207,6 +210,7 @@ class Harness:
                     self._session.forget()
                 if count == TRIES:
                     self._link.tell_once(verdict)
+                self._aside = turn.events.init is None and count % TRIES == 0
                 self._link.wait(verdict, min(count - 1, 60))
         return True
 
@@ -228,7 +232,8 @@ class Harness:
     def _turn(self, batch: list[dict[str, Any]], *, again: bool) -> _Turn:
         """One turn over the batch, recorded at the core."""
         self._config = self._config.refreshed(self._path)
-        config, session = self._config, self._session.current()
+        config, session = self._config, self._session.current(aside=self._aside)
+        self._aside = False
         given = notes_prompt(config.settings, config.state, self._unwritten, again=again) if session.fresh else ""
         ids = [message["id"] for message in batch]
         begun = self._begin(ids, session.id, given, "mail")
@@ -239,7 +244,7 @@ class Harness:
             verdict, events = Verdict(Outcome.CRASHED, str(error)), Events()
         if verdict.outcome is Outcome.CRASHED and _is_full(config.state):
             verdict = _full(config.state)
-        if events.init is not None and verdict.outcome is not Outcome.NO_SESSION:
+        if events.init is not None and verdict.outcome not in (Outcome.NO_SESSION, Outcome.NO_MCP):
             verdict = self._remember(session, verdict)
         self._end(begun.turn, verdict, events)
         return _Turn(begun.turn, verdict, events, session)

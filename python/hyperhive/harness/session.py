@@ -26,9 +26,11 @@ class SessionFile:
         self._path = private / "session"
         self._transcripts = state / ".claude/projects/-state-work"
 
-    def current(self) -> Session:
-        """The session to resume, or a fresh one."""
+    def current(self, *, aside: bool = False) -> Session:
+        """The session to resume, or a fresh one; `aside`: a fresh one in any case."""
         try:
+            if aside:
+                return Session(str(uuid.uuid4()), fresh=True)
             return Session(str(uuid.UUID(self._path.read_text().strip())), fresh=False)
         except (OSError, ValueError):
             return Session(str(uuid.uuid4()), fresh=True)
