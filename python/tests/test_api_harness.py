@@ -85,7 +85,7 @@ def test_no_agent_receives_or_acknowledges_anothers_mail(tmp_path: Path) -> None
         ("recv", {"max": 0}, 400, "bad_input", "max must be a whole number from 1 to 100"),
         ("recv", {"max": 101}, 400, "bad_input", "max must be a whole number from 1 to 100"),
         ("recv", {"wait": 61}, 400, "bad_input", "wait must be a number from 0 to 60"),
-        ("recv", {"lease": 0}, 400, "bad_input", "lease must be a number from 1 to 86400"),
+        ("recv", {"lease": 0}, 400, "bad_input", "lease must be a number from 1 to 172800"),
         ("ack", {}, 400, "bad_input", "ids must be a list"),
         ("ack", {"ids": ["1"]}, 400, "bad_input", "ids must be a whole number"),
         (

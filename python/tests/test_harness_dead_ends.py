@@ -121,3 +121,10 @@ def test_a_claude_that_begins_with_no_session_costs_none(tmp_path: Path) -> None
         assert first["session_id"] == second["session_id"]
 
     play(tmp_path, scene, answers(DONE), *["echo 'unknown option' >&2; exit 1\n"] * 4, answers(DONE))
+
+
+def test_a_turn_may_take_a_day(tmp_path: Path) -> None:
+    async def scene(made: Rig) -> None:
+        await made.turn_done(await made.broker.send("operator", "worker", "hi"), 15)
+
+    play(tmp_path, scene, answers(DONE), session=limits(turnTimeout=86_400))

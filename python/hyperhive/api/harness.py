@@ -40,6 +40,8 @@ MAX_CONNECTIONS = 16
 _STATES = ("idle", "turn", "compacting", "waiting")
 _PURPOSES = ("mail", "compaction")
 MAX_TROUBLE = 500
+MAX_LEASE = 2 * 86400
+"""Seconds: the longest turn (session.turnTimeout) takes a day, and a harness asks for more than that."""
 MAX_TEXT = 64 * 1024
 MAX_EVENT = 256 * 1024
 """Bytes of one event of a turn; a larger one is replaced by a note of its size."""
@@ -146,7 +148,7 @@ async def _recv(call: _Call) -> Json:
     broker = call.core.broker
     most = optional_integer(body, "max", minimum=1, maximum=100) or 20
     wait = number(body, "wait", 0, minimum=0, maximum=60)
-    lease = number(body, "lease", 2100, minimum=1, maximum=86400)
+    lease = number(body, "lease", 2100, minimum=1, maximum=MAX_LEASE)
     if body.get("restarted") is True:
         await broker.end_leases(call.agent)
     found = await _unless_gone(call, broker.recv(call.agent, max_messages=most, wait=wait, lease=lease))
