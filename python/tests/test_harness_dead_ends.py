@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import tracemalloc
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from e2e.turn_rig import Rig, rig
 from harness_rig import DONE, INIT, LACKING, SKIP_REASON, answers, prints, result, runs, stand_in, state_of
 
 from hyperhive.dead_letters import DeadLetters
+from hyperhive.harness.outcome import Events
 
 pytestmark = pytest.mark.skipif(LACKING is not None, reason=SKIP_REASON)
 
@@ -128,3 +130,17 @@ def test_a_turn_may_take_a_day(tmp_path: Path) -> None:
         await made.turn_done(await made.broker.send("operator", "worker", "hi"), 15)
 
     play(tmp_path, scene, answers(DONE), session=limits(turnTimeout=86_400))
+
+
+def test_what_is_kept_of_a_stream_does_not_grow_with_it() -> None:
+    """A process of the agent's may print results for as long as the turn may take."""
+    events = Events()
+    tracemalloc.start()
+    try:
+        for _ in range(2000):
+            events.take(json.loads(f'{{"type": "result", "usage": {{"input_tokens": 1}}, "result": "{"x" * 5000}"}}'))
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert events.usage == {"input_tokens": 2000}
+    assert held < 100_000, held

@@ -108,7 +108,7 @@ def _ask(config: HarnessConfig, old: bytes, blocks: list[str], hooks: TurnHooks)
 
 
 def _written(events: Events) -> str:
-    said = events.results[-1].get("result")
+    said = (events.result or {}).get("result")
     text = said.strip() if isinstance(said, str) else ""
     return text.removeprefix("<notes>").removesuffix("</notes>").strip() + "\n" if text else ""
 

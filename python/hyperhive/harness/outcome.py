@@ -48,9 +48,10 @@ MOST = 2**53
 @dataclass
 class Events:
     """What the judge keeps of a turn's stream. `context` is how many tokens the session held at the last answer,
-    `model` the one that gave it.
+    `model` the one that gave it, `result` the last of `results` results, `usage` the tokens of all by Claude Code's
+    names.
 
-    A process of the agent's may write into that stream too, so every field may be anything.
+    A process of the agent's may write into that stream too, for ever: every field may be anything, and none grows.
     """
 
     needs_hive: bool = True
@@ -58,14 +59,18 @@ class Events:
     context: int = 0
     model: str | None = None
     resources: Resources | None = None
-    results: list[dict[str, Any]] = field(default_factory=list)
+    result: dict[str, Any] | None = None
+    results: int = 0
+    usage: dict[str, int] = field(default_factory=dict)
 
     def take(self, event: dict[str, Any]) -> None:
         """Look at one event."""
         if event.get("type") == "system" and event.get("subtype") == "init":
             self.init = event
         elif event.get("type") == "result":
-            self.results.append(event)
+            self.result = event
+            self.results += 1
+            self._add(event.get("usage"))
         elif event.get("type") == "assistant" and not event.get("parent_tool_use_id"):
             self._measure(event.get("message"))
 
@@ -79,6 +84,13 @@ class Events:
             counts = (usage.get(name) for name in _TOKENS)
             self.context = sum(each for each in counts if _is_count(each)) or self.context
 
+    def _add(self, usage: object) -> None:
+        if not isinstance(usage, dict):
+            return
+        for name in _TOKENS:
+            if _is_count(value := usage.get(name)):
+                self.usage[name] = self.usage.get(name, 0) + value
+
     @property
     def lacks_hive(self) -> bool:
         """Whether Claude Code began without the hive's tools: then this is no turn."""
@@ -87,20 +99,9 @@ class Events:
         return self.needs_hive and self.init is not None and not connected
 
     @property
-    def usage(self) -> dict[str, Any]:
-        """Tokens of all results, by Claude Code's names."""
-        total: dict[str, Any] = {}
-        for usage in (result.get("usage") for result in self.results):
-            if isinstance(usage, dict):
-                for name in _TOKENS:
-                    if _is_count(value := usage.get(name)):
-                        total[name] = total.get(name, 0) + value
-        return total
-
-    @property
     def cost_usd(self) -> float | None:
         """The process's cost; the last result holds the sum."""
-        cost = self.results[-1].get("total_cost_usd") if self.results else None
+        cost = self.result.get("total_cost_usd") if self.result else None
         sound = isinstance(cost, int | float) and not isinstance(cost, bool) and 0 <= cost < MOST
         return float(cost) if cost is not None and sound else None
 
@@ -131,13 +132,13 @@ def judge(events: Events, stderr: str) -> Verdict:
     """The verdict on a turn that ended by itself."""
     if events.lacks_hive:
         return NO_HIVE
-    if not events.results:
+    if events.result is None:
         if events.resources is not None and events.resources.oom_kills:
             return TOO_MUCH_MEMORY
         text = stderr.strip().splitlines()[-1:] or ["no result and no message"]
         lost = "No conversation found" in stderr or "already in use" in stderr
         return Verdict(Outcome.NO_SESSION if lost else Outcome.CRASHED, text[0][:500])
-    last = events.results[-1]
+    last = events.result
     if not last.get("is_error"):
         return Verdict(Outcome.COMPLETED)
     return Verdict(_failure(last), _said(last))

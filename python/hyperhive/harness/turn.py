@@ -233,8 +233,8 @@ def _pump(child: _Child, pipes: _Pipes, deadline: float, meter: Meter) -> Verdic
             for key, _ in ready:
                 _read(selector, key, pipes, running)
             pipes.show()
-            if len(pipes.events.results) > results:  # it is about to end
-                results = len(pipes.events.results)
+            if pipes.events.results > results:  # it is about to end
+                results = pipes.events.results
                 meter.look()
             if not ready and running.poll() is not None:  # something outlived it, silent, and holds the pipes
                 if child.lifeline.closed:
