@@ -132,6 +132,14 @@ def test_a_turn_may_take_a_day(tmp_path: Path) -> None:
     play(tmp_path, scene, answers(DONE), session=limits(turnTimeout=86_400))
 
 
+def test_a_turn_of_an_impossible_cost_has_ended_all_the_same(tmp_path: Path) -> None:
+    async def scene(made: Rig) -> None:
+        turn = await made.turn_done(await made.broker.send("operator", "worker", "hi"))
+        assert (turn["outcome"], turn["cost_usd"]) == ("completed", None)
+
+    play(tmp_path, scene, answers({**DONE, "total_cost_usd": 2e6}))
+
+
 def test_what_is_kept_of_a_stream_does_not_grow_with_it() -> None:
     """A process of the agent's may print results for as long as the turn may take."""
     events = Events()

@@ -42,7 +42,9 @@ class Resources:
 
 
 MOST = 2**53
-"""No count of tokens, and no cost, is that large."""
+"""No count of tokens is that large."""
+MOST_DOLLARS = 1e6
+"""No cost is larger, says the core too, which refuses it."""
 
 
 @dataclass
@@ -102,7 +104,7 @@ class Events:
     def cost_usd(self) -> float | None:
         """The process's cost; the last result holds the sum."""
         cost = self.result.get("total_cost_usd") if self.result else None
-        sound = isinstance(cost, int | float) and not isinstance(cost, bool) and 0 <= cost < MOST
+        sound = isinstance(cost, int | float) and not isinstance(cost, bool) and 0 <= cost <= MOST_DOLLARS
         return float(cost) if cost is not None and sound else None
 
 
