@@ -132,6 +132,21 @@ def test_a_turn_may_take_a_day(tmp_path: Path) -> None:
     play(tmp_path, scene, answers(DONE), session=limits(turnTimeout=86_400))
 
 
+def test_a_failure_of_claude_itself_over_a_message_is_no_failure_of_the_network(tmp_path: Path) -> None:
+    failure = result(subtype="error_during_execution", errors=["TypeError: undefined is not a function"])
+    poisoned = "if grep -q poison /state/runs/$number/prompt; then"
+    script = f"{answers()}{poisoned}\n{prints(failure)}else\n{prints(DONE)}fi\n"
+
+    async def scene(made: Rig) -> None:
+        poison = await made.broker.send("operator", "worker", "poison")
+        await made.until(lambda c: c.execute("SELECT 1 FROM turns").fetchone())
+        good = await made.broker.send("operator", "worker", "good")
+        await made.turn_done(good, 40)
+        assert await dead(made) == [poison]
+
+    play(tmp_path, scene, script)
+
+
 def test_a_turn_of_an_impossible_cost_has_ended_all_the_same(tmp_path: Path) -> None:
     async def scene(made: Rig) -> None:
         turn = await made.turn_done(await made.broker.send("operator", "worker", "hi"))
