@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import tracemalloc
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -145,6 +147,23 @@ def test_a_failure_of_claude_itself_over_a_message_is_no_failure_of_the_network(
         assert await dead(made) == [poison]
 
     play(tmp_path, scene, script)
+
+
+def test_notes_that_could_not_be_written_outlive_the_harness(tmp_path: Path) -> None:
+    linked = "rm -f /state/notes.md; ln -s /etc/hostname /state/notes.md\n"
+    endless = "touch /state/ready\nwhile :; do sleep 0.05; done\n"
+
+    async def scene(made: Rig) -> None:
+        message = await made.broker.send("operator", "worker", "read five files")
+        await made.until(lambda _: (state_of(tmp_path) / "ready").exists())
+        os.kill(made.harness_pid, signal.SIGKILL)
+        await made.turn_done(message)
+        unwritten = "[your notes of the session before, which could not be written to /state/notes.md]\n# short\n"
+        assert [unwritten in prompt for prompt, _ in runs(tmp_path)[2:]] == [True, True]
+        (state_of(tmp_path) / "notes.md").unlink()
+
+    words = prints({**INIT, "mcp_servers": []}, result(is_error=False, result="# short"))
+    play(tmp_path, scene, answers() + said("I read") + prints(OVERFLOW), linked + words, endless, answers(DONE))
 
 
 def test_a_turn_of_an_impossible_cost_has_ended_all_the_same(tmp_path: Path) -> None:

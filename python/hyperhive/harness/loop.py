@@ -20,7 +20,7 @@ from hyperhive.harness.config import HarnessConfig
 from hyperhive.harness.link import HEARTBEAT, Link, say
 from hyperhive.harness.outcome import Events, Outcome, Verdict
 from hyperhive.harness.prompt import mail_prompt, notes_prompt
-from hyperhive.harness.session import Session, SessionFile
+from hyperhive.harness.session import Session, SessionFile, Unwritten
 from hyperhive.harness.startup import Proof, check_cage, lock
 from hyperhive.harness.turn import TurnHooks, run_turn
 from hyperhive.orphans import end_orphans
@@ -79,8 +79,7 @@ class Harness:
         self._waiting = False
         self._aside = False
         """Claude Code did not begin with the session that is kept: try another one."""
-        self._unwritten = b""
-        """Notes of the session before that could not be written."""
+        self._unwritten = Unwritten(self._config.private)
 
     def run(self) -> None:
         """Check that the cage works, then serve mail until told to stop.
@@ -234,7 +233,7 @@ class Harness:
         self._config = self._config.refreshed(self._path)
         config, session = self._config, self._session.current(aside=self._aside)
         self._aside = False
-        given = notes_prompt(config.settings, config.state, self._unwritten, again=again) if session.fresh else ""
+        given = notes_prompt(config.settings, config.state, self._unwritten.text, again=again) if session.fresh else ""
         ids = [message["id"] for message in batch]
         begun = self._begin(ids, session.id, given, "mail")
         self._link.enter("turn")
@@ -276,7 +275,7 @@ class Harness:
             return False
         if not done.written:  # the agent has put something in the way
             self._link.tell(f"My notes cannot be written ({done.detail}). They stand in my next prompt instead.")
-        self._unwritten = b"" if done.written else done.text
+        self._unwritten.keep(b"" if done.written else done.text)
         self._session.forget()
         return True
 

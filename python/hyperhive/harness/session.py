@@ -1,7 +1,8 @@
-"""Claude's session of one agent: its id in the harness's directory, so that each turn remembers the ones before."""
+"""What a harness remembers for its agent in its own directory: Claude's session, notes that could not be written."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import uuid
 from dataclasses import dataclass
@@ -63,3 +64,23 @@ class SessionFile:
         except OSError:
             return False
         return True
+
+
+class Unwritten:
+    """Notes that could not be written to the agent's /state: in the file `unwritten.md` until some can be."""
+
+    def __init__(self, private: Path) -> None:
+        self._path = private / "unwritten.md"
+        self.text = b""
+        with contextlib.suppress(OSError):
+            self.text = self._path.read_bytes()
+
+    def keep(self, text: bytes) -> None:
+        """Hold these instead; empty: none any more. On a full disk they live as long as the harness."""
+        self.text = text
+        new = self._path.with_suffix(".new")
+        with contextlib.suppress(OSError):
+            self._path.unlink(missing_ok=True)
+            if text:
+                new.write_bytes(text)
+                new.replace(self._path)
