@@ -6,17 +6,22 @@ import asyncio
 import json
 import os
 import signal
+import time
 import tracemalloc
+import uuid
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from e2e.turn_rig import Rig, rig
-from harness_rig import DONE, INIT, LACKING, SKIP_REASON, answers, prints, result, runs, stand_in, state_of
+from harness_rig import DONE, INIT, LACKING, SKIP_REASON, answers, config, prints, result, runs, stand_in, state_of
 
 from hyperhive.dead_letters import DeadLetters
-from hyperhive.harness.outcome import Events
+from hyperhive.harness import turn
+from hyperhive.harness.outcome import Events, Outcome
+from hyperhive.harness.session import Session
 
 pytestmark = pytest.mark.skipif(LACKING is not None, reason=SKIP_REASON)
 
@@ -186,3 +191,15 @@ def test_what_is_kept_of_a_stream_does_not_grow_with_it() -> None:
         tracemalloc.stop()
     assert events.usage == {"input_tokens": 2000}
     assert held < 100_000, held
+
+
+def test_a_unit_that_does_not_stop_in_time_ends_neither_the_turn_nor_the_harness(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turn, "UNIT_TIME", 0.2)
+    made = replace(config(tmp_path, f"{prints(INIT)}sleep 60\n"), turn_end=("sleep", "20"))
+    began = time.monotonic()
+    hooks = turn.TurnHooks(lines=lambda _: None, tick=lambda: True)
+    verdict, _ = turn.run_turn(made, Session(str(uuid.uuid4()), fresh=True), "go", hooks)
+    assert verdict.outcome is Outcome.INTERRUPTED
+    assert time.monotonic() - began < 10

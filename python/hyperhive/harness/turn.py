@@ -186,8 +186,14 @@ class _Child:
     def _end_unit(self) -> None:
         """A unit outlives the program that started it; its stop is a SIGINT, and a SIGKILL for what is left."""
         if self.unit_end:
-            with process.Popen(list(self.unit_end), stdout=process.DEVNULL, stderr=process.DEVNULL) as ending:
-                ending.wait(UNIT_TIME)
+            with (
+                contextlib.suppress(OSError),  # no process can be started now
+                process.Popen(list(self.unit_end), stdout=process.DEVNULL, stderr=process.DEVNULL) as ending,
+            ):
+                try:
+                    ending.wait(UNIT_TIME)
+                except process.TimeoutExpired:  # systemd goes on with it
+                    ending.kill()
 
 
 def argv(config: HarnessConfig, words: Sequence[str], lifeline: int) -> list[str]:
