@@ -11,7 +11,7 @@ from typing import IO
 from hyperhive import process
 from hyperhive.errors import BadInput, Conflict, HyperhiveError, Unavailable
 from hyperhive.harness.config import HarnessConfig
-from hyperhive.harness.turn import in_cage
+from hyperhive.harness.turn import in_cage, restore_work
 
 
 def lock(path: Path) -> IO[str]:
@@ -38,6 +38,7 @@ def check_cage(config: HarnessConfig, seconds: float, wait: AbstractContextManag
 
     Raises Unavailable (no answer in so many seconds, no cage) and HyperhiveError (it does not start).
     """
+    restore_work(config)
     argv = [*in_cage(config, {}), config.claude, "--version"]
     try:
         with process.Popen(argv, stdin=process.DEVNULL, stdout=process.PIPE, stderr=process.PIPE) as child:

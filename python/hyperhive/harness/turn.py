@@ -122,6 +122,7 @@ def run_claude(
 ) -> tuple[Verdict, Events]:
     """Run that command of Claude Code in the cage; `hive`: it must have the hive's tools. Raises OSError."""
     deadline = time.monotonic() + config.settings.session.turnTimeout
+    restore_work(config)
     pipes = _Pipes(hooks, Events(needs_hive=hive))
     inside, outside = os.pipe()
     with os.fdopen(outside, "wb") as lifeline:
@@ -138,6 +139,12 @@ def run_claude(
     if ended is not None:
         return ended, pipes.events
     return judge(pipes.events, pipes.stderr.decode(errors="replace")), pipes.events
+
+
+def restore_work(config: HarnessConfig) -> None:
+    """Make /state/work again if the agent has removed it: no cage starts without. In a guest only the agent may."""
+    with contextlib.suppress(OSError):
+        (config.state / "work").mkdir(exist_ok=True)
 
 
 def _start(argv: list[str], prompt: str, lifeline: int) -> process.Popen[bytes]:
