@@ -16,7 +16,19 @@ from typing import Any
 
 import pytest
 from e2e.turn_rig import Rig, rig
-from harness_rig import DONE, INIT, LACKING, SKIP_REASON, answers, config, prints, result, runs, stand_in, state_of
+from harness_rig import (
+    DONE,
+    INIT,
+    LACKING,
+    SKIP_REASON,
+    answers,
+    config,
+    prints,
+    result,
+    runs,
+    stand_in,
+    state_of,
+)
 
 from hyperhive.dead_letters import DeadLetters
 from hyperhive.harness import turn
@@ -169,6 +181,18 @@ def test_notes_that_could_not_be_written_outlive_the_harness(tmp_path: Path) -> 
 
     words = prints({**INIT, "mcp_servers": []}, result(is_error=False, result="# short"))
     play(tmp_path, scene, answers() + said("I read") + prints(OVERFLOW), linked + words, endless, answers(DONE))
+
+
+def test_notes_that_fill_the_window_do_not_fill_it_for_ever(tmp_path: Path) -> None:
+    """As a model with a window of 200,000 tokens has it, whatever the language."""
+    full = f"if [ $(wc -c < /state/runs/$number/prompt) -gt 500000 ]; then\n{prints(OVERFLOW)}exit 1\nfi\n"
+
+    async def scene(made: Rig) -> None:
+        (state_of(tmp_path) / "notes.md").write_text("a line of notes that I have made\n" * 32_000)
+        await made.turn_done(await made.broker.send("operator", "worker", "hi"), 40)
+
+    answer = prints({**DONE, "result": "# short"})
+    play(tmp_path, scene, answers() + said("hello") + full + answer, notes={"enable": True, "maxBytes": 1_048_576})
 
 
 def test_a_turn_of_an_impossible_cost_has_ended_all_the_same(tmp_path: Path) -> None:

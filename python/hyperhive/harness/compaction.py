@@ -94,7 +94,7 @@ def _ask(config: HarnessConfig, old: bytes, blocks: list[str], hooks: TurnHooks)
     for _ in range(TRIES if blocks else 0):
         prompt = _PROMPT.format(
             most=config.settings.notes.maxBytes,
-            notes=_cut(old, config.settings.notes.maxBytes, tail=1).decode(errors="replace"),
+            notes=_cut(old, min(config.settings.notes.maxBytes, most), tail=1).decode(errors="replace"),
             session=transcript.fit(blocks, most),
         )
         command = compaction_command(config.claude, config.settings, str(uuid.uuid4()))
