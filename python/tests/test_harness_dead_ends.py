@@ -6,6 +6,8 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 import tracemalloc
 import uuid
@@ -28,6 +30,7 @@ from harness_rig import (
     runs,
     stand_in,
     state_of,
+    write,
 )
 
 from hyperhive.dead_letters import DeadLetters
@@ -238,3 +241,19 @@ def test_a_unit_that_does_not_stop_in_time_ends_neither_the_turn_nor_the_harness
     verdict, _ = turn.run_turn(made, Session(str(uuid.uuid4()), fresh=True), "go", hooks)
     assert verdict.outcome is Outcome.INTERRUPTED
     assert time.monotonic() - began < 10
+
+
+def test_a_full_disk_under_the_log_does_not_end_the_harness(tmp_path: Path) -> None:
+    path = write(tmp_path / "harness.json", config(tmp_path, answers(DONE)))
+    argv = [sys.executable, "-c", "from hyperhive.harness.main import agent; agent()", "--config", str(path)]
+    with (
+        Path("/dev/full").open("w") as full,
+        subprocess.Popen(argv, stderr=full, env={**os.environ, "PYTHONPATH": "python"}) as child,
+    ):
+        try:
+            with pytest.raises(subprocess.TimeoutExpired):  # no core is there, which it says again and again
+                child.wait(4)
+            child.terminate()
+            assert child.wait(10) == 0
+        finally:
+            child.kill()
