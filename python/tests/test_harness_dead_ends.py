@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 import tracemalloc
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -257,3 +258,31 @@ def test_a_full_disk_under_the_log_does_not_end_the_harness(tmp_path: Path) -> N
             assert child.wait(10) == 0
         finally:
             child.kill()
+
+
+@pytest.fixture
+def few_files(tmp_path: Path) -> Iterator[Path]:
+    """A hive whose worker's disk has room for few files."""
+    home = state_of(tmp_path)
+    home.mkdir(parents=True)
+    options = "size=4m,nr_inodes=60"
+    if (
+        os.geteuid() != 0
+        or subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", home], check=False).returncode
+    ):
+        pytest.skip("mounting a small file system needs root")
+    yield tmp_path
+    subprocess.run(["umount", "--lazy", home], check=True)
+
+
+def test_a_disk_with_no_room_for_another_file_is_full(few_files: Path) -> None:
+    fills = "mkdir /state/fill; i=0; while : > /state/fill/$i; do i=$((i + 1)); done 2>/dev/null\n"
+
+    async def scene(made: Rig) -> None:
+        message = await made.broker.send("operator", "worker", "hi")
+        await made.until(lambda c: c.execute("SELECT 1 FROM messages WHERE recipient = 'operator'").fetchone(), 40)
+        assert "disk_full" in (await made.broker.inbox(all_=True, limit=1))[0].body
+        shutil.rmtree(state_of(few_files) / "fill")
+        await made.turn_done(message)
+
+    play(few_files, scene, answers() + fills, answers(DONE))

@@ -319,12 +319,12 @@ class Harness:
 
 
 def _is_full(directory: Path) -> bool:
-    """Whether next to nothing can be written on that disk."""
+    """Whether next to nothing can be written on that disk, or no further file."""
     try:
         found = os.statvfs(directory)
     except OSError:
         return False
-    return found.f_bavail * found.f_frsize < ROOM
+    return found.f_bavail * found.f_frsize < ROOM or 0 == found.f_favail < found.f_files
 
 
 def _full(directory: Path) -> Verdict:
