@@ -35,7 +35,7 @@ from harness_rig import (
 )
 
 from hyperhive.dead_letters import DeadLetters
-from hyperhive.harness import turn
+from hyperhive.harness import control, turn
 from hyperhive.harness.outcome import Events, Outcome
 from hyperhive.harness.session import Session
 
@@ -286,3 +286,19 @@ def test_a_disk_with_no_room_for_another_file_is_full(few_files: Path) -> None:
         await made.turn_done(message)
 
     play(few_files, scene, answers() + fills, answers(DONE))
+
+
+def test_an_ear_that_has_no_thread_to_answer_with_listens_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As under a limit of processes, which the agent has used up."""
+    tried: list[str] = []
+
+    def serve(path: Path) -> None:
+        tried.append("")
+        if len(tried) > 1:
+            raise KeyboardInterrupt
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(control, "_serve", serve)
+    monkeypatch.setattr(control, "RETRY", 0.0)
+    with pytest.raises(KeyboardInterrupt):
+        control._keep(tmp_path)

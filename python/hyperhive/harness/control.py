@@ -31,7 +31,7 @@ def listen(path: Path) -> None:
 def _keep(path: Path) -> None:
     """Hold the control connection; a core that is away, or does not know of it, is tried again."""
     while True:
-        with contextlib.suppress(OSError, ValueError, BadInput):
+        with contextlib.suppress(OSError, ValueError, BadInput, RuntimeError):  # no thread can be started now
             _serve(path)
         time.sleep(RETRY)
 
