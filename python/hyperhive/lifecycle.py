@@ -69,13 +69,20 @@ class Hive:
             if not agent.generation:
                 await self._create_wholly(agent)
             elif agent.desired == "running":
-                applied = await self._generations.applied(await self._generations.current(agent.name))
-                if not await self._backend.adopt(applied):
-                    await self._backend.start(applied)
+                await self._start_again(agent.name)
         known = {agent.name for agent in await self._agents()}
         for wanted in declared:
             if wanted.name not in known:
                 await self._declare(wanted)
+
+    async def _start_again(self, name: str) -> None:
+        """Start what ran under the last core; one that cannot be started must not keep the others from running."""
+        applied = await self._generations.applied(await self._generations.current(name))
+        try:
+            if not await self._backend.adopt(applied):
+                await self._backend.start(applied)
+        except HyperhiveError as error:
+            await self.crashed(Crash(name, -1, 0, True, str(error)))
 
     async def _create_wholly(self, agent: Agent) -> None:
         """Go on with a creation that ended with the last core."""

@@ -46,6 +46,28 @@ def test_a_creation_that_cannot_be_finished_is_told_and_keeps_no_core_from_start
     play(tmp_path, first, second)
 
 
+def test_an_agent_that_cannot_be_started_is_told_and_keeps_no_core_from_starting(tmp_path: Path) -> None:
+    """It has put a file in the place of its working directory."""
+
+    async def first(made: Hive) -> None:
+        await made.create("alice")
+        await made.create("bob")
+        work = tmp_path / "hive/agents/alice/state/work"
+        work.rmdir()
+        work.touch()
+
+    async def second(made: Hive) -> None:
+        async def seen() -> bool:
+            return bool((await made.view("bob"))["activity"] == "idle")
+
+        await until(seen)
+        (event,) = await made.events("operator")
+        assert (event["event"], event["agent"], event["given_up"]) == ("container_crash", "alice", True)
+        assert "work: File exists" in event["log"]
+
+    play(tmp_path, first, second)
+
+
 def test_what_a_killed_creation_left_is_cleared_by_the_next(tmp_path: Path) -> None:
     (tmp_path / "worker/.config-left").mkdir(parents=True)
     assert asyncio.run(create_config(tmp_path / "worker/config", Role.AGENT, None))
