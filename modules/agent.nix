@@ -105,7 +105,7 @@ in
       type = types.str;
       default = "";
       example = "You keep the project's changelog.";
-      description = "What this agent is for. The text is appended to its system prompt; it holds at most 65536 characters.";
+      description = "What this agent is for. The text is appended to its system prompt; it holds at most 65536 bytes.";
     };
 
     git = {

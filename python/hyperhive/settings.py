@@ -144,6 +144,7 @@ def _validator() -> Any:  # noqa: ANN401  (jsonschema's Validator is a protocol 
     rules = {
         "pattern": _whole_match,
         "maxItems": _few_items,
+        "maxLength": _few_bytes,
         "items": functools.partial(_items, draft.VALIDATORS["items"]),
     }
     extend: Any = jsonschema.validators.extend
@@ -168,6 +169,12 @@ def _whole_match(_: object, pattern: str, value: object, __: object) -> Iterator
 def _few_items(_: object, most: int, value: object, __: object) -> Iterator[Exception]:
     if isinstance(value, list) and len(value) > most:
         yield _error(f"it has {len(value)} items; at most {most} are allowed")
+
+
+def _few_bytes(_: object, most: int, value: object, __: object) -> Iterator[Exception]:
+    """A text becomes one word of a command line, and those are bounded in bytes (128 KiB)."""
+    if isinstance(value, str) and (size := len(value.encode(errors="replace"))) > most:
+        yield _error(f"it has {size} bytes; at most {most} are allowed")
 
 
 def _items(each: Any, validator: object, rule: object, value: object, holder: dict[str, Any]) -> Iterator[Exception]:  # noqa: ANN401

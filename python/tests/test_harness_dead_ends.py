@@ -33,8 +33,10 @@ from harness_rig import (
     state_of,
     write,
 )
+from settings_samples import sample
 
 from hyperhive.dead_letters import DeadLetters
+from hyperhive.errors import Rejected
 from hyperhive.harness import control, turn
 from hyperhive.harness.outcome import Events, Outcome
 from hyperhive.harness.session import Session
@@ -302,3 +304,13 @@ def test_an_ear_that_has_no_thread_to_answer_with_listens_on(tmp_path: Path, mon
     monkeypatch.setattr(control, "RETRY", 0.0)
     with pytest.raises(KeyboardInterrupt):
         control._keep(tmp_path)
+
+
+def test_a_prompt_that_no_command_line_takes_is_refused_and_the_longest_one_works(tmp_path: Path) -> None:
+    with pytest.raises(Rejected, match=r"settings\.prompt: it has 150000 bytes; at most 65536 are allowed"):
+        sample(prompt="漢" * 50_000)
+
+    async def scene(made: Rig) -> None:
+        await made.turn_done(await made.broker.send("operator", "worker", "hi"))
+
+    play(tmp_path, scene, answers(DONE), prompt="漢" * 21_845)
