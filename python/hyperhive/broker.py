@@ -181,7 +181,7 @@ class Broker:
             with contextlib.suppress(HyperhiveError):  # then nothing was leased
                 found, tired, told = await leasing
                 self._announce_parked(tired, told)
-                await self.release(recipient, found)
+                await self.release(recipient, [message.id for message in found])
             raise
         self._announce_parked(tired, told)
         return found
@@ -215,11 +215,10 @@ class Broker:
         for arrival in self._listeners.get(recipient, ()):
             arrival.set()
 
-    async def release(self, recipient: str, received: Sequence[Message]) -> None:
-        """Undo a lease whose messages reached nobody; they wait again at once, and the attempt does not count."""
-        if received:
-            ids = [message.id for message in received]
-            await self._database.write(lambda c: messages.release(c, ids))
+    async def release(self, recipient: str, ids: Sequence[int]) -> None:
+        """Undo the lease of messages that nobody works on; they wait again at once, and the attempt does not count."""
+        if ids:
+            await self._database.write(lambda c: messages.release(c, recipient, ids))
             self.wake(recipient)
 
     def give_back(self, connection: sqlite3.Connection, recipient: str) -> None:
@@ -227,7 +226,8 @@ class Broker:
 
         It could not work, and that is not the mail's fault.
         """
-        messages.release(connection, [message.id for message in messages.leased(connection, recipient)])
+        held = messages.leased(connection, recipient)
+        messages.release(connection, recipient, [message.id for message in held])
 
     async def end_leases(self, recipient: str) -> None:
         """Let everything that the recipient held wait again at once (its harness started anew); attempts stay."""

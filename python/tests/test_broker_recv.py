@@ -235,7 +235,7 @@ def test_a_receiver_cancelled_in_the_middle_of_leasing_gives_the_mail_back(tmp_p
                 receiving.cancel()
                 (found,) = await asyncio.gather(receiving, return_exceptions=True)
                 if isinstance(found, list):  # it was done already
-                    await hive.broker.release("bob", found)
+                    await hive.broker.release("bob", [each.id for each in found])
             (message,) = await hive.broker.recv("bob")
             assert message.attempts == 1
 
@@ -249,7 +249,7 @@ def test_mail_given_back_wakes_another_receiver(tmp_path: Path) -> None:
             received = await hive.broker.recv("bob")
             waiting = asyncio.create_task(hive.broker.recv("bob", wait=LONG))
             await hive.database.read(lambda c: None)
-            await hive.broker.release("bob", received)
+            await hive.broker.release("bob", [each.id for each in received])
             assert [(message.id, message.attempts) for message in await waiting] == [(received[0].id, 1)]
 
     within(test())

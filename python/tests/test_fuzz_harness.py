@@ -104,6 +104,7 @@ ASKED = {
         {"max": numbers, "wait": given_values(0, 0.001), "lease": given_values(1, 60), "restarted": st.just("true")}
     ),
     "/v1/ack": objects({"ids": ids}),
+    "/v1/put-back": objects({"ids": ids}),
     "/v1/give-up": objects({"ids": ids, "reason": given_values("turn 1 ended badly", "", "x" * 9_000, "a\0b\nc")}),
     "/v1/heartbeat": objects({"state": given_values("idle", "turn"), "generation": numbers, "pid": numbers}),
     "/v1/turns": objects({"message_ids": ids, "session_id": texts, "model": texts, "generation": numbers}),

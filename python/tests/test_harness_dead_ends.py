@@ -314,3 +314,24 @@ def test_a_prompt_that_no_command_line_takes_is_refused_and_the_longest_one_work
         await made.turn_done(await made.broker.send("operator", "worker", "hi"))
 
     play(tmp_path, scene, answers(DONE), prompt="漢" * 21_845)
+
+
+async def tried(made: Rig, count: int) -> None:
+    """Wait until so many turns have ended."""
+    await made.until(lambda c: c.execute("SELECT count(ended_at) >= ? FROM turns", (count,)).fetchone()[0])
+
+
+def test_mail_that_waits_for_the_model_may_be_restarted_over_as_often_as_the_operator_likes(tmp_path: Path) -> None:
+    async def scene(made: Rig) -> None:
+        message = await made.broker.send("operator", "worker", "hi")
+        for number in range(6):
+            await tried(made, number + 1)
+            await made.backend.stop("worker")
+            await made.start()
+        (state_of(tmp_path) / "answers/0").write_text(answers(DONE))
+        await made.backend.stop("worker")
+        await made.start()
+        await made.turn_done(message)
+        assert len(await DeadLetters(made.database, made.broker).every()) == 0
+
+    play(tmp_path, scene, answers(result(api_error_status=401, result="Invalid API key")))

@@ -100,8 +100,10 @@ def test_due_is_now_for_fresh_mail_the_leases_end_for_leased_and_never_for_none(
 def test_a_release_gives_the_attempt_back(connection: sqlite3.Connection) -> None:
     number = put(connection)
     lease(connection)
-    messages.release(connection, [number])
-    messages.release(connection, [number])  # a second time there is nothing to release
+    messages.release(connection, "alice", [number])  # which are not hers
+    assert messages.get(connection, number).attempts == 1
+    messages.release(connection, "bob", [number])
+    messages.release(connection, "bob", [number])  # a second time there is nothing to release
     assert waiting(connection) == [number]
     assert messages.get(connection, number).attempts == 0
 

@@ -175,7 +175,7 @@ async def _give_back(call: _Call, receiving: asyncio.Future[list[Message]]) -> N
     receiving.cancel()  # which undoes a lease by itself, unless it is done already
     (found,) = await asyncio.gather(receiving, return_exceptions=True)
     if isinstance(found, list):
-        await call.core.broker.release(call.agent, found)
+        await call.core.broker.release(call.agent, [message.id for message in found])
 
 
 async def _disconnected(receive: Receive) -> None:
@@ -185,6 +185,11 @@ async def _disconnected(receive: Receive) -> None:
 
 async def _ack(call: _Call) -> Json:
     return {"acked": await call.core.broker.ack(call.agent, integers(call.json(), "ids"))}
+
+
+async def _put_back(call: _Call) -> Json:
+    await call.core.broker.release(call.agent, integers(call.json(), "ids", most=100))
+    return {}
 
 
 async def _give_up(call: _Call) -> Json:
@@ -303,6 +308,7 @@ _PLAIN: dict[str, Handler] = {
     "/v1/send": _send,
     "/v1/recv": _recv,
     "/v1/ack": _ack,
+    "/v1/put-back": _put_back,
     "/v1/give-up": _give_up,
     "/v1/heartbeat": _heartbeat,
     "/v1/turns": _begin_turn,

@@ -46,6 +46,10 @@ class HarnessClient:
         """Say that the turn over these messages is done."""
         return int(self._post("/v1/ack", {"ids": ids})["acked"])
 
+    def put_back(self, ids: list[int]) -> None:
+        """Let these wait again; that they were given out does not count."""
+        self._post("/v1/put-back", {"ids": ids})
+
     def give_up(self, ids: list[int], reason: str) -> int:
         """Say that these messages could not be handled: they become dead letters."""
         return int(self._post("/v1/give-up", {"ids": ids, "reason": reason})["parked"])

@@ -77,6 +77,8 @@ class Harness:
         self._session = SessionFile(self._config.private, self._config.state)
         self._proof = Proof(self._config.private / "proven")
         self._waiting = False
+        self._interrupted = False
+        """The last turn was."""
         self._aside = False
         """Claude Code did not begin with the session that is kept: try another one."""
         self._unwritten = Unwritten(self._config.private)
@@ -108,6 +110,12 @@ class Harness:
         while self._link.stop_at is None:
             batch = self._idle(restarted=restarted)  # no answer: it may have been lost, with the mail that it leased
             restarted = batch is None or (bool(batch) and not self._serve(batch))
+            if batch and restarted and self._link.stop_at is not None and not self._interrupted:
+                self._put_back(batch)
+
+    def _put_back(self, batch: list[dict[str, Any]]) -> None:
+        """Told to stop when no turn over the batch ran: the next harness gets it as if it had never been given out."""
+        self._link.report(lambda: self._link.reporter.put_back([message["id"] for message in batch]))
 
     def terminate(self, signum: int, frame: FrameType | None) -> None:
         """The SIGTERM handler: end at once if idle; else after the turn, at most `drain` seconds later; twice: now."""
@@ -246,6 +254,7 @@ class Harness:
         if events.init is not None and verdict.outcome not in (Outcome.NO_SESSION, Outcome.NO_MCP):
             verdict = self._remember(session, verdict)
         self._end(begun.turn, verdict, events)
+        self._interrupted = verdict.outcome is Outcome.INTERRUPTED
         return _Turn(begun.turn, verdict, events, session)
 
     def _compact(self, session: Session, *, must: bool) -> bool:

@@ -192,12 +192,12 @@ def lease(connection: sqlite3.Connection, recipient: str, *, until: float, limit
     return [get(connection, each) for each in ids]
 
 
-def release(connection: sqlite3.Connection, ids: Iterable[int]) -> None:
-    """Undo a lease that nobody received."""
+def release(connection: sqlite3.Connection, recipient: str, ids: Iterable[int]) -> None:
+    """Undo that recipient's leases."""
     connection.executemany(
         "UPDATE messages SET lease_until = NULL, attempts = attempts - 1"
-        " WHERE id = ? AND lease_until IS NOT NULL AND delivered_at IS NULL AND dead_at IS NULL",
-        [(each,) for each in ids],
+        " WHERE id = ? AND recipient = ? AND lease_until IS NOT NULL AND delivered_at IS NULL AND dead_at IS NULL",
+        [(each, recipient) for each in ids],
     )
 
 
