@@ -34,6 +34,7 @@ from harness_rig import (
     write,
 )
 from settings_samples import sample
+from test_harness_turn import until_dead
 
 from hyperhive.dead_letters import DeadLetters
 from hyperhive.errors import Rejected
@@ -335,3 +336,12 @@ def test_mail_that_waits_for_the_model_may_be_restarted_over_as_often_as_the_ope
         assert len(await DeadLetters(made.database, made.broker).every()) == 0
 
     play(tmp_path, scene, answers(result(api_error_status=401, result="Invalid API key")))
+
+
+def test_a_unit_whose_systemd_run_was_killed_ends_with_its_turn(tmp_path: Path) -> None:
+    unit = ("sh", "-c", "setsid sleep 66.25 & kill -9 $$")
+    made = replace(config(tmp_path), turn=unit, turn_end=("pkill", "-f", "^sleep 66[.]25"))
+    hooks = turn.TurnHooks(lines=lambda _: None, tick=lambda: False)
+    verdict, _ = turn.run_turn(made, Session(str(uuid.uuid4()), fresh=True), "go", hooks)
+    assert verdict.outcome is Outcome.CRASHED
+    until_dead("sleep\00066.25")

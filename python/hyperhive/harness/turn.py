@@ -181,8 +181,8 @@ class _Child:
         self.lifeline.close()
 
     def end(self) -> None:
-        """Leave nothing of it."""
-        if self.process.poll() is None:
+        """Leave nothing of it; a unit runs on also when systemd-run was killed, or lost the bus."""
+        if self.process.poll() != 0:
             self._end_unit()
         self.kill()
         self.process.wait()
