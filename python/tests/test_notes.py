@@ -57,6 +57,19 @@ def present(cage: HarnessConfig) -> bytes:
     return b"" if found is None else found.data
 
 
+@pytest.mark.parametrize(
+    "obstacle",
+    ["mkfifo notes.md.new", "mkdir -p notes.md.new/x", "ln -s notes.md notes.md.new", "touch notes.backup"],
+)
+def test_nothing_in_the_way_keeps_the_notes_from_being_replaced(tmp_path: Path, obstacle: str) -> None:
+    cage = config(tmp_path)
+    (cage.state / "notes.md").write_text("old")
+    subprocess.run(["sh", "-c", obstacle], check=True, cwd=cage.state)
+    assert notes.write(cage, b"new", notes.version(b"old")) == notes.Changed(0, "", b"")
+    assert (cage.state / "notes.md").read_text() == "new"
+    assert (cage.state / "notes.backup/1.md").read_text() == "old"
+
+
 def test_writers_at_once_lose_no_line(tmp_path: Path) -> None:
     cage, until = config(tmp_path), time.monotonic() + SECONDS
     kept: dict[str, list[str]] = {}

@@ -10,6 +10,7 @@ if [ -L "$notes" ] || { [ -e "$notes" ] && [ ! -f "$notes" ]; }; then
 fi
 present() { if [ -e "$notes" ]; then cat "$notes"; fi; }
 keep() {
+  [ -d "$backup" ] || rm -f "$backup"
   mkdir -p "$backup"
   if [ "$notes" -ef "$backup/1.md" ]; then return 0; fi # a write that was killed here
   rm -rf "$backup/5.md"
@@ -21,6 +22,7 @@ keep() {
 case $1 in
   read) present | head -c "$2" ;;
   write)
+    rm -rf "$notes.new" # whatever it is: a pipe would be waited for, a link be followed
     trap 'rm -f "$notes.new"' EXIT
     head -c "$2" >"$notes.new"
     [ "$(wc -c <"$notes.new")" -eq "$2" ]
