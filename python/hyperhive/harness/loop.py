@@ -14,12 +14,12 @@ from types import FrameType
 from typing import Any
 
 from hyperhive.errors import BadInput, TooLarge, Unavailable
-from hyperhive.harness import notes
+from hyperhive.harness import notes, transcript
 from hyperhive.harness.compaction import compact
 from hyperhive.harness.config import HarnessConfig
 from hyperhive.harness.link import HEARTBEAT, Link, say
 from hyperhive.harness.outcome import Events, Outcome, Verdict
-from hyperhive.harness.prompt import mail_prompt, notes_prompt
+from hyperhive.harness.prompt import GO_ON, mail_prompt, notes_prompt
 from hyperhive.harness.session import Session, SessionFile, Unwritten
 from hyperhive.harness.startup import Proof, check_cage, lock
 from hyperhive.harness.turn import TurnHooks, run_turn
@@ -45,9 +45,10 @@ PAUSES = {
 
 @dataclass(frozen=True)
 class _Turn:
-    """A turn that is over: its number, how, and in which session."""
+    """A turn that is over: its number, its prompt, how, and in which session."""
 
     number: int
+    prompt: str
     verdict: Verdict
     events: Events
     session: Session
@@ -156,8 +157,9 @@ class Harness:
         begun in a session that grew too long.
         """
         failures: Counter[Outcome] = Counter()
+        turn: _Turn | None = None
         while self._link.stop_at is None:
-            turn = self._turn(batch, again=again)
+            turn = self._turn(batch, turn, again=again)
             outcome = turn.verdict.outcome
             if outcome is Outcome.COMPLETED:
                 self._finish(batch)
@@ -236,17 +238,20 @@ class Harness:
         self._link.well()
         self._link.insist(lambda: self._link.client.ack([message["id"] for message in batch]))
 
-    def _turn(self, batch: list[dict[str, Any]], *, again: bool) -> _Turn:
-        """One turn over the batch, recorded at the core."""
+    def _turn(self, batch: list[dict[str, Any]], before: _Turn | None, *, again: bool) -> _Turn:
+        """One turn over the batch, recorded at the core; `before`: the last try."""
         self._config = self._config.refreshed(self._path)
         config, session = self._config, self._session.current(aside=self._aside)
         self._aside = False
         given = notes_prompt(config.settings, config.state, self._unwritten.text, again=again) if session.fresh else ""
+        prompt = given + mail_prompt(batch)
+        if before and before.session.id == session.id and transcript.holds(config.state, session.id, before.prompt):
+            prompt = GO_ON
         ids = [message["id"] for message in batch]
         begun = self._begin(ids, session.id, given, "mail")
         self._link.enter("turn")
         try:
-            verdict, events = run_turn(config, session, given + mail_prompt(batch), begun.hooks)
+            verdict, events = run_turn(config, session, prompt, begun.hooks)
         except OSError as error:
             verdict, events = Verdict(Outcome.CRASHED, str(error)), Events()
         if verdict.outcome is Outcome.CRASHED and _is_full(config.state):
@@ -255,7 +260,7 @@ class Harness:
             verdict = self._remember(session, verdict)
         self._end(begun.turn, verdict, events)
         self._interrupted = verdict.outcome is Outcome.INTERRUPTED
-        return _Turn(begun.turn, verdict, events, session)
+        return _Turn(begun.turn, prompt, verdict, events, session)
 
     def _compact(self, session: Session, *, must: bool) -> bool:
         """Turn the session into notes and begin a fresh one next time; `must`: it cannot go on as it is.

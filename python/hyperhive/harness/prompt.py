@@ -64,6 +64,10 @@ def _quoted(text: str) -> str:
     return _HEADER_LIKE.sub(r"\1> ", text)
 
 
+GO_ON = "[your turn over the mail above was cut off before its end; go on with it]"
+"""The prompt of the next try in a session in which the mail stands already."""
+
+
 def notes_prompt(settings: Settings, state: Path, unwritten: bytes = b"", *, again: bool = False) -> str:
     """notes.md for the first prompt of a session, cut in the middle to its bound; empty if there is none.
 

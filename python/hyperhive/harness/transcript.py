@@ -26,6 +26,11 @@ def read_blocks(state: Path, session: str) -> list[str]:
     return [] if found is None else [block for line in found.data.splitlines() for block in _blocks(line)]
 
 
+def holds(state: Path, session: str, prompt: str) -> bool:
+    """Whether that prompt stands in the session."""
+    return f"[mail]\n{prompt}".strip() in (block.strip() for block in read_blocks(state, session))
+
+
 def fit(blocks: list[str], most: int) -> str:
     """The blocks as one text of about `most` characters: the beginning and the end, with a mark where it was cut."""
     text = "\n\n".join(blocks)
