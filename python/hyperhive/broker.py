@@ -222,12 +222,12 @@ class Broker:
             self.wake(recipient)
 
     def give_back(self, connection: sqlite3.Connection, recipient: str) -> None:
-        """The same for everything that the recipient holds, in the caller's transaction; `wake` after the commit.
-
-        It could not work, and that is not the mail's fault.
+        """The same for everything that the recipient has, in the caller's transaction; `wake` after the commit. Only if
+        mail is held back from it now: else it would come again at once, for ever.
         """
-        held = messages.leased(connection, recipient)
-        messages.release(connection, recipient, [message.id for message in held])
+        if any((hold(recipient) or 0.0) > time.time() for hold in self._holds):
+            leased = messages.leased(connection, recipient)
+            messages.release(connection, recipient, [message.id for message in leased])
 
     async def end_leases(self, recipient: str) -> None:
         """Let everything that the recipient held wait again at once (its harness started anew); attempts stay."""

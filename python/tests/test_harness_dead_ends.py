@@ -129,14 +129,9 @@ def test_a_session_with_which_claude_does_not_begin_is_left_for_a_fresh_one(
         assert await made.outcomes() == ["completed", *ends, "completed", "completed"]
         assert "what lasts" in runs(tmp_path)[1 + len(ends)][0]
 
+    first = f"{answers(DONE)}echo $session > /state/bad\n"
     later = f'case "$*" in *"--resume $(cat /state/bad)"*) {broken} ;; esac\n'
-    play(
-        tmp_path,
-        scene,
-        f"{answers(DONE)}echo $session > /state/bad\n",
-        later + answers(DONE),
-        session=limits(turnTimeout=10),
-    )
+    play(tmp_path, scene, first, later + answers(DONE), session=limits(turnTimeout=10))
 
 
 def test_a_claude_that_begins_with_no_session_costs_none(tmp_path: Path) -> None:
@@ -268,11 +263,8 @@ def few_files(tmp_path: Path) -> Iterator[Path]:
     """A hive whose worker's disk has room for few files."""
     home = state_of(tmp_path)
     home.mkdir(parents=True)
-    options = "size=4m,nr_inodes=60"
-    if (
-        os.geteuid() != 0
-        or subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", home], check=False).returncode
-    ):
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m,nr_inodes=60", "tmpfs", str(home)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False).returncode:
         pytest.skip("mounting a small file system needs root")
     yield tmp_path
     subprocess.run(["umount", "--lazy", home], check=True)
@@ -345,3 +337,12 @@ def test_a_unit_whose_systemd_run_was_killed_ends_with_its_turn(tmp_path: Path) 
     verdict, _ = turn.run_turn(made, Session(str(uuid.uuid4()), fresh=True), "go", hooks)
     assert verdict.outcome is Outcome.CRASHED
     until_dead("sleep\00066.25")
+
+
+def test_a_turn_that_only_says_that_it_is_over_budget_is_not_begun_for_ever(tmp_path: Path) -> None:
+    async def scene(made: Rig) -> None:
+        message = await made.broker.send("operator", "worker", "hi")
+        assert await dead(made) == [message]
+        assert await made.outcomes() == ["over_budget"] * 5
+
+    play(tmp_path, scene, answers(result(api_error_status=429, result="worker is over budget until tomorrow")))
