@@ -95,7 +95,7 @@ def test_mail_that_lets_its_turn_be_interrupted_takes_no_other_of_its_batch_with
         sent = [await made.broker.send("operator", "worker", body) for body in ("a", "poison", "b")]
         await made.start()
         for good in (sent[0], sent[2]):
-            await made.turn_done(good)
+            await made.turn_done(good, 60)
         assert await dead(made) == [sent[1]]
 
     play(tmp_path, scene, script)

@@ -198,13 +198,13 @@ class Harness:
         """What a failure gets, the `count`th time in a row; True: try the batch again now."""
         verdict = turn.verdict
         match verdict.outcome:
-            case Outcome.MAX_TURNS | Outcome.TIMEOUT | Outcome.OUT_OF_MEMORY | Outcome.INTERRUPTED:  # from within
+            case Outcome.MAX_TURNS | Outcome.TIMEOUT | Outcome.OUT_OF_MEMORY:
                 self._aside = turn.events.init is None and not turn.session.fresh
                 return self._aside
             case Outcome.REFUSED:  # by the API or the model; what it saw stands in the session
                 self._session.forget()
                 return count == 1
-            case Outcome.CRASHED if turn.events.init is not None:
+            case Outcome.CRASHED | Outcome.INTERRUPTED if turn.events.init is not None:
                 self._link.wait(verdict, count)
                 return count < CRASHES
             case outcome if outcome in PAUSES:
