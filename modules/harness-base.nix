@@ -63,13 +63,13 @@ let
     "--expand-environment=no" # a prompt may hold ${…}
     "--uid=agent"
     "--gid=agent"
-    "--working-directory=/state/work"
     "--setenv=HOME=/state"
     "--setenv=LANG=C.UTF-8"
     "--setenv=HIVE_AGENT=${settings.name}"
     "--setenv=PATH=${path}"
   ]
   ++ map (property: "--property=${property}") [
+    "WorkingDirectory=-/state/work" # turn.sh makes it again where the agent has removed it
     "NoNewPrivileges=yes"
     "RestrictNamespaces=yes"
     "PrivateNetwork=yes" # a loopback of its own: two cages never share a port

@@ -75,11 +75,21 @@ with subtest("the turns ran as the agent's own user in units of their own"):
     owner = int(host.succeed(f"stat -c %u {state}/report.txt.gz"))
     assert owner == 1879048192 + 65536 + 1000, owner
 
+with subtest("an agent that has removed its working directory works on"):
+    host.succeed("systemd-run --quiet --machine=worker --uid=agent --pipe --wait -- rm -r /state/work")
+    steps = json.dumps([{"text": "done"}])
+    script = "REHEARSE:" + base64.b64encode(steps.encode()).decode()  # hyperhive.rehearsal.script
+    host.succeed(f"hyperhive send worker {shlex.quote(script)}")
+    quiet()
+    host.succeed(f"test -d {state}")
+    last = json.loads(host.succeed("hyperhive agent turns worker --json"))[0]
+    assert last["outcome"] == "completed", last
+
 with subtest("a turn over its time ends with every process of it, and its mail is a dead letter"):
     slow = GRANTED.replace('"wc *"', '"wc *" "sleep *"').replace("packages", "session.turnTimeout = 10; packages")
     apply(slow, "ten seconds", 3)
     steps = json.dumps([{"tool": "Bash", "input": {"command": "sleep 77777"}}])
-    script = "REHEARSE:" + base64.b64encode(steps.encode()).decode()  # hyperhive.rehearsal.script
+    script = "REHEARSE:" + base64.b64encode(steps.encode()).decode()
     host.succeed(f"hyperhive send worker {shlex.quote(script)}")
     host.wait_until_succeeds("pgrep -f 'sleep 77777'", timeout=60)
     host.wait_until_succeeds("hyperhive debug dead-letters --json | jq -e 'length == 1'", timeout=60)

@@ -142,7 +142,7 @@ def run_claude(
 
 
 def restore_work(config: HarnessConfig) -> None:
-    """Make /state/work again if the agent has removed it: no cage starts without. In a guest only the agent may."""
+    """Make /state/work again if the agent has removed it: no bubblewrap starts without. In a guest turn.sh does."""
     with contextlib.suppress(OSError):
         (config.state / "work").mkdir(exist_ok=True)
 
