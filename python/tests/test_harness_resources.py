@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -27,6 +28,44 @@ def test_processes_below_one_are_counted_together() -> None:
     again = meter.total()
     meter.look()
     assert meter.total() == again, "what has ended still counts"
+
+
+FORK = """
+import os, sys, time
+x = bytearray(80 << 20)
+for i in range(0, len(x), 4096): x[i] = 1
+for _ in range(3):
+    if os.fork() == 0: time.sleep(60)
+print("forked", flush=True)
+time.sleep(60)
+"""
+
+
+def test_what_processes_share_is_too_much_only_once() -> None:
+    with subprocess.Popen([sys.executable, "-c", FORK], stdout=subprocess.PIPE) as child:
+        try:
+            assert child.stdout and child.stdout.readline() == b"forked\n"
+            meters = [Meter(child.pid, most=most << 20) for most in (200, 60)]
+            for meter in meters:
+                meter.look()
+            used = [meter.total() for meter in meters]
+            assert [meter.is_over for meter in meters] == [False, True], used
+        finally:
+            for pid in descendants(child.pid):
+                os.kill(pid, 9)
+
+
+def test_a_long_chain_of_processes_is_followed_to_its_end() -> None:
+    script = 'if [ "$0" -gt 0 ]; then sh -c "$1" "$(($0 - 1))" "$1"; else sleep 60; fi; :'
+    with subprocess.Popen(["sh", "-c", script, "100", script]) as child:
+        try:
+            deadline = time.monotonic() + 20
+            while "sleep" not in (found := descendants(child.pid)).values():
+                assert time.monotonic() < deadline, found
+            assert len(found) >= 101
+        finally:
+            for pid in descendants(child.pid):
+                os.kill(pid, 9)
 
 
 def test_what_was_never_seen_is_not_said_to_be_nothing() -> None:

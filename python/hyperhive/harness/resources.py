@@ -7,6 +7,7 @@ limit the kernel keeps. In a bubblewrap they are the processes below it, and the
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,7 +36,10 @@ class Meter:
         if self.cgroup is not None:
             self._peak = max(self._peak, _number(self.cgroup / "memory.current"))
             return
-        cpu, memory = _below(self.root)
+        below = descendants(self.root)
+        cpu, memory = _used(below)
+        if self.most is not None and memory > self.most:
+            memory = sum(map(_share, below))
         self._cpu, self._peak = max(self._cpu, cpu), max(self._peak, memory)
 
     @property
@@ -59,10 +63,12 @@ class Meter:
         return {**_table(self.cgroup / "cpu.stat"), **_table(self.cgroup / "memory.events")}
 
 
-def _below(root: int) -> tuple[float, int]:
-    """CPU seconds of the processes below `root` and of their children that have ended, and the bytes they hold."""
-    cpu, memory, below = 0, 0, descendants(root)
-    for pid in below:
+def _used(pids: Iterable[int]) -> tuple[float, int]:
+    """CPU seconds of these processes and of their children that have ended, and the bytes they hold; what they share
+    counts for each.
+    """
+    cpu, memory = 0, 0
+    for pid in pids:
         try:
             fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rsplit(")", 1)[1].split()
         except (OSError, IndexError):
@@ -72,20 +78,33 @@ def _below(root: int) -> tuple[float, int]:
     return cpu / _TICK, memory * _PAGE
 
 
+def _share(pid: int) -> int:
+    """The bytes that a process holds, of what it shares its part."""
+    try:
+        rows = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        return next(int(row.split()[1]) * 1024 for row in rows if row.startswith("Pss:"))
+    except PermissionError:
+        return _used([pid])[1]
+    except (OSError, StopIteration):  # it is gone
+        return 0
+
+
 def descendants(root: int) -> dict[int, str]:
     """The processes below `root` and itself, with their names, from /proc."""
-    parents: dict[int, tuple[int, str]] = {}
+    names: dict[int, str] = {}
+    children: dict[int, list[int]] = {}
     for entry in os.listdir("/proc"):  # noqa: PTH208  (once a second in every harness: names are enough)
         if entry.isdigit():
             try:
                 name, rest = Path("/proc", entry, "stat").read_text(errors="replace").split("(", 1)[1].rsplit(")", 1)
             except (OSError, IndexError, ValueError):
                 continue
-            parents[int(entry)] = (int(rest.split()[1]), name)
-    below = {root}
-    while grown := {pid for pid, (parent, _) in parents.items() if parent in below} - below:
-        below |= grown
-    return {pid: parents[pid][1] for pid in sorted(below) if pid in parents}
+            names[int(entry)] = name
+            children.setdefault(int(rest.split()[1]), []).append(int(entry))
+    below = [root]
+    for pid in below:  # which grows meanwhile
+        below += children.get(pid, ())
+    return {pid: names[pid] for pid in sorted(below) if pid in names}
 
 
 def _number(file: Path) -> int:
