@@ -20,6 +20,11 @@ CREDIT_TIME = 900.0
 _log = logging.getLogger(__name__)
 
 
+def _clock() -> float:
+    """Seconds since the machine was started, those in which it slept included: a limit resets then too."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
 async def _nothing(until: float, reason: str) -> None:
     pass
 
@@ -39,12 +44,12 @@ class Pause:
         self._tell = tell
         self._changed = changed
         self._prolonged = prolonged
-        self._until = 0.0  # monotonic
+        self._until = 0.0  # by _clock
         self._reason = ""
 
     def left(self) -> float:
         """Seconds until the hive may go on; 0: it may."""
-        return max(0.0, self._until - time.monotonic())
+        return max(0.0, self._until - _clock())
 
     def held_until(self, _recipient: str) -> float | None:
         """Until when nobody is given mail (broker.hold)."""
@@ -62,7 +67,7 @@ class Pause:
 
     def restore(self, until: float, reason: str) -> None:
         """Let nobody ask until then; nobody is told."""
-        self._until = time.monotonic() + min(max(1.0, until - time.time()), LONGEST)
+        self._until = _clock() + min(max(1.0, until - time.time()), LONGEST)
         self._reason = reason
         self._changed()
 
