@@ -12,13 +12,14 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
-from importlib import resources
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
 from hyperhive import process
 from hyperhive.client import Client
 from hyperhive.errors import HyperhiveError, Unavailable
+from hyperhive.harness import resources
 
 ROOT = Path(__file__).parents[2]
 MANAGER = "boss"
@@ -51,7 +52,7 @@ class Hive:
     def _write(self, claude: str, model_url: str) -> None:
         for directory in (self.state, self.runtime, self._programs, self.root / "tmp"):
             directory.mkdir(parents=True, exist_ok=True)
-        script = resources.files("checks.soak").joinpath("stand_in.sh").read_text()
+        script = files("checks.soak").joinpath("stand_in.sh").read_text()
         _write_program(self.root / "claude", script.replace("@ROOT@", str(self.root)))
         for program, entry in (("hive-ag3nt", "agent"), ("hive-m1nd", "manager")):
             code = f"from hyperhive.harness.main import {entry}; {entry}()"
@@ -193,17 +194,7 @@ def command_lines() -> dict[int, str]:
 
 def descendants(root: int) -> list[int]:
     """Every process below `root`."""
-    parents: dict[int, int] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                parents[int(entry.name)] = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
-            except (OSError, IndexError, ValueError):
-                continue
-    below = {root}
-    while grown := {pid for pid, parent in parents.items() if parent in below} - below:
-        below |= grown
-    return sorted(below - {root})
+    return [pid for pid in resources.descendants(root) if pid != root]
 
 
 def send(pid: int, number: int) -> bool:
