@@ -110,7 +110,7 @@ def test_mail_that_was_handed_to_nobody_comes_when_the_core_is_back(tmp_path: Pa
         message = await made.broker.send("operator", "worker", "hi")
         assert [each.id for each in await made.broker.recv("worker", lease=2000)] == [message]
         await made.show()
-        await made.turn_done(message, 15)
+        await made.turn_done(message, 60)
 
     play(tmp_path, scene, answers(DONE))
 
@@ -124,7 +124,7 @@ def test_a_session_with_which_claude_does_not_begin_is_left_for_a_fresh_one(
     async def scene(made: Rig) -> None:
         (state_of(tmp_path) / "notes.md").write_text("what lasts")
         for body in ("one", "two", "three"):
-            await made.turn_done(await made.broker.send("operator", "worker", body), 40)
+            await made.turn_done(await made.broker.send("operator", "worker", body), 90)
         assert await made.outcomes() == ["completed", *ends, "completed", "completed"]
         assert "what lasts" in runs(tmp_path)[1 + len(ends)][0]
 
@@ -138,7 +138,7 @@ def test_a_claude_that_begins_with_no_session_costs_none(tmp_path: Path) -> None
 
     async def scene(made: Rig) -> None:
         first = await made.turn_done(await made.broker.send("operator", "worker", "one"))
-        second = await made.turn_done(await made.broker.send("operator", "worker", "two"), 40)
+        second = await made.turn_done(await made.broker.send("operator", "worker", "two"), 90)
         assert await made.outcomes() == ["completed", *["claude_crashed"] * 4, "completed"]
         assert first["session_id"] == second["session_id"]
 
@@ -147,7 +147,7 @@ def test_a_claude_that_begins_with_no_session_costs_none(tmp_path: Path) -> None
 
 def test_a_turn_may_take_a_day(tmp_path: Path) -> None:
     async def scene(made: Rig) -> None:
-        await made.turn_done(await made.broker.send("operator", "worker", "hi"), 15)
+        await made.turn_done(await made.broker.send("operator", "worker", "hi"), 60)
 
     play(tmp_path, scene, answers(DONE), session=limits(turnTimeout=86_400))
 
@@ -161,7 +161,7 @@ def test_a_failure_of_claude_itself_over_a_message_is_no_failure_of_the_network(
         poison = await made.broker.send("operator", "worker", "poison")
         await made.until(lambda c: c.execute("SELECT 1 FROM turns").fetchone())
         good = await made.broker.send("operator", "worker", "good")
-        await made.turn_done(good, 40)
+        await made.turn_done(good, 90)
         assert await dead(made) == [poison]
 
     play(tmp_path, scene, script)
@@ -190,7 +190,7 @@ def test_notes_that_fill_the_window_do_not_fill_it_for_ever(tmp_path: Path) -> N
 
     async def scene(made: Rig) -> None:
         (state_of(tmp_path) / "notes.md").write_text("a line of notes that I have made\n" * 32_000)
-        await made.turn_done(await made.broker.send("operator", "worker", "hi"), 40)
+        await made.turn_done(await made.broker.send("operator", "worker", "hi"), 90)
 
     answer = prints({**DONE, "result": "# short"})
     play(tmp_path, scene, answers() + said("hello") + full + answer, notes={"enable": True, "maxBytes": 1_048_576})
@@ -207,9 +207,9 @@ def test_a_turn_of_an_impossible_cost_has_ended_all_the_same(tmp_path: Path) -> 
 def test_an_agent_that_has_removed_its_working_directory_works_on(tmp_path: Path) -> None:
     async def scene(made: Rig) -> None:
         for body in ("one", "two"):
-            await made.turn_done(await made.broker.send("operator", "worker", body), 15)
+            await made.turn_done(await made.broker.send("operator", "worker", body), 60)
         os.kill(made.harness_pid, signal.SIGKILL)
-        await made.turn_done(await made.broker.send("operator", "worker", "three"), 15)
+        await made.turn_done(await made.broker.send("operator", "worker", "three"), 60)
         assert len(made.crashes) == 1
 
     play(tmp_path, scene, answers() + "rmdir /state/work\n" + prints(DONE))
@@ -274,7 +274,7 @@ def test_a_disk_with_no_room_for_another_file_is_full(few_files: Path) -> None:
 
     async def scene(made: Rig) -> None:
         message = await made.broker.send("operator", "worker", "hi")
-        await made.until(lambda c: c.execute("SELECT 1 FROM messages WHERE recipient = 'operator'").fetchone(), 40)
+        await made.until(lambda c: c.execute("SELECT 1 FROM messages WHERE recipient = 'operator'").fetchone(), 90)
         assert "disk_full" in (await made.broker.inbox(all_=True, limit=1))[0].body
         shutil.rmtree(state_of(few_files) / "fill")
         await made.turn_done(message)

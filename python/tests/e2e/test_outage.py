@@ -22,7 +22,7 @@ def test_mail_that_is_tried_again_stands_in_its_session_once(tmp_path: Path) -> 
             await hive.turn_done(await hive.say([{"text": "one"}]))
             away = {"status": 500, "until": time.time() + 18}
             message = await hive.say([away, {"text": "two"}], "count me")
-            done = await hive.turn_done(message, 60)
+            done = await hive.turn_done(message, 120)
             outcomes = await hive.outcomes()
             assert outcomes[:2] == ["completed", "model_overloaded"] and outcomes[-1] == "completed", outcomes
             (transcript,) = (tmp_path / "agents/worker/state/.claude/projects/-state-work").glob("*.jsonl")
@@ -41,8 +41,8 @@ def test_a_pipe_in_the_place_of_a_transcript_costs_one_turns_time(tmp_path: Path
             (transcript,) = (tmp_path / "agents/worker/state/.claude/projects/-state-work").glob("*.jsonl")
             transcript.unlink()
             os.mkfifo(transcript)
-            await hive.turn_done(await hive.say([{"text": "two"}]), 40)
-            await hive.turn_done(await hive.say([{"text": "three"}]), 40)
+            await hive.turn_done(await hive.say([{"text": "two"}]), 90)
+            await hive.turn_done(await hive.say([{"text": "three"}]), 90)
             assert len(await hive.outcomes()) <= 4, await hive.outcomes()
 
     asyncio.run(go())

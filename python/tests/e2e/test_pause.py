@@ -18,7 +18,7 @@ from hyperhive.store import turns
 
 LACKING = core_rig.LACKING or (None if CLAUDE else "claude")
 pytestmark = pytest.mark.skipif(LACKING is not None, reason=f"{LACKING} is not on PATH")
-RESET = 6.0
+RESET = 15.0
 
 
 def test_a_limit_that_one_agent_meets_pauses_the_other_until_it_resets(tmp_path: Path) -> None:
@@ -35,7 +35,7 @@ def test_a_limit_that_one_agent_meets_pauses_the_other_until_it_resets(tmp_path:
             met = await hive.core.broker.send("operator", "ant", f"Go on. {marked([limit])}")
             await until(paused(hive))
             waits = await hive.core.broker.send("operator", "bee", f"You too. {marked([{'text': 'done'}])}")
-            rows = {agent: await until(done(hive, agent), 60) for agent in ("ant", "bee")}
+            rows = {agent: await until(done(hive, agent), 120) for agent in ("ant", "bee")}
             assert [each["outcome"] for each in rows["bee"]] == ["completed"], "no turn is begun in a pause"
             assert [each["outcome"] for each in rows["ant"]] == ["usage_limit", "completed"]
             assert [rows["ant"][-1]["message_ids"], rows["bee"][-1]["message_ids"]] == [[met], [waits]]
