@@ -309,3 +309,21 @@ def test_mail_that_is_held_back_comes_by_itself_when_its_time_has_come(tmp_path:
             assert time.time() >= until
 
     within(test())
+
+
+def test_mail_is_put_back_by_who_holds_it_once_and_that_it_was_given_out_does_not_count(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with mail(tmp_path) as hive:
+            first, second, bobs = [await hive.broker.send("operator", to, "hi") for to in ("alice", "alice", "bob")]
+            await hive.broker.recv("bob", lease=100)
+            assert ids(await hive.broker.recv("alice", lease=100)) == [first, second]
+            await hive.broker.ack("alice", [first])
+            await asyncio.gather(
+                *(hive.broker.release("alice", [first, second, second, bobs, 10**9]) for _ in range(5))
+            )
+            await hive.broker.release("alice", [])
+            (again,) = await hive.broker.recv("alice", lease=100)
+            assert (again.id, again.attempts) == (second, 1)
+            assert await hive.broker.recv("bob") == [], "what another holds is not alice's to put back"
+
+    within(test())

@@ -69,12 +69,6 @@ def said(text: str) -> str:
     return f"cat >> /state/.claude/projects/-state-work/$session.jsonl <<'LINES'\n{line}\nLINES\n"
 
 
-async def dead(made: Rig) -> list[int]:
-    """The dead letters, once there are some."""
-    await made.until(lambda c: c.execute("SELECT 1 FROM messages WHERE dead_at > 0").fetchone())
-    return sorted(letter.id for letter in await DeadLetters(made.database, made.broker).every())
-
-
 @pytest.mark.parametrize(
     "run", [prints({**INIT, "mcp_servers": []}, AWAY), prints(INIT, result(is_error=False, result="notes \ud83d"))]
 )
@@ -95,7 +89,7 @@ def test_mail_that_lets_its_turn_be_interrupted_takes_no_other_of_its_batch_with
         poison, good = [await made.broker.send("operator", "worker", body) for body in ("poison", "good")]
         await made.start()
         await made.turn_done(good, 60)
-        assert await dead(made) == [poison]
+        assert await made.dead_letters() == [poison]
 
     play(tmp_path, scene, script)
 
@@ -162,7 +156,7 @@ def test_a_failure_of_claude_itself_over_a_message_is_no_failure_of_the_network(
         await made.until(lambda c: c.execute("SELECT 1 FROM turns").fetchone())
         good = await made.broker.send("operator", "worker", "good")
         await made.turn_done(good, 90)
-        assert await dead(made) == [poison]
+        assert await made.dead_letters() == [poison]
 
     play(tmp_path, scene, script)
 
@@ -341,7 +335,7 @@ def test_a_unit_whose_systemd_run_was_killed_ends_with_its_turn(tmp_path: Path) 
 def test_a_turn_that_only_says_that_it_is_over_budget_is_not_begun_for_ever(tmp_path: Path) -> None:
     async def scene(made: Rig) -> None:
         message = await made.broker.send("operator", "worker", "hi")
-        assert await dead(made) == [message]
+        assert await made.dead_letters() == [message]
         assert await made.outcomes() == ["over_budget"] * 5
 
     play(tmp_path, scene, answers(result(api_error_status=429, result="worker is over budget until tomorrow")))

@@ -33,7 +33,6 @@ from harness_rig import (
     write,
 )
 
-from hyperhive.dead_letters import DeadLetters
 from hyperhive.errors import Conflict, HyperhiveError, Unavailable
 from hyperhive.harness.link import CORE_TIME
 from hyperhive.harness.loop import Harness
@@ -174,17 +173,11 @@ def test_a_model_that_says_no_for_a_while_keeps_the_mail_and_the_operator_is_tol
     asyncio.run(go())
 
 
-async def dead(made: Rig, count: int = 1) -> list[int]:
-    """The dead letters, once there are so many."""
-    await made.until(lambda c: c.execute("SELECT count(*) = ? FROM messages WHERE dead_at > 0", (count,)).fetchone()[0])
-    return sorted(letter.id for letter in await DeadLetters(made.database, made.broker).every())
-
-
 def test_mail_that_the_model_refuses_twice_becomes_a_dead_letter_and_is_not_lost(tmp_path: Path) -> None:
     async def go() -> None:
         async with hive(tmp_path, answers(REFUSED)) as made:
             message = await made.broker.send("operator", "worker", "hi")
-            assert await dead(made) == [message]
+            assert await made.dead_letters() == [message]
             assert await made.outcomes() == ["model_refused"] * 2
             (word,) = await told(made)
             assert "turn 2 ended with model_refused: API Error: 400 bad ids; see `hyperhive debug dead-letters`" in word
@@ -208,7 +201,7 @@ def test_one_message_that_fails_takes_no_other_of_its_batch_with_it(
             await made.backend.stop("worker")
             sent = [await made.broker.send("operator", "worker", body) for body in ("a", "b", "poison", "c", "d")]
             await made.start()
-            assert await dead(made) == [sent[2]]
+            assert await made.dead_letters() == [sent[2]]
             await made.until(
                 lambda c: c.execute(
                     "SELECT count(delivered_at) = 4 FROM messages WHERE recipient = 'worker'"
@@ -228,7 +221,7 @@ def test_a_claude_that_crashes_over_a_message_five_times_gives_it_up(tmp_path: P
     async def go() -> None:
         async with hive(tmp_path, f"{answers()}kill -9 $$\n") as made:
             message = await made.broker.send("operator", "worker", "hi")
-            assert await dead(made) == [message]
+            assert await made.dead_letters() == [message]
             assert await made.outcomes() == ["claude_crashed"] * 5
 
     asyncio.run(go())

@@ -163,6 +163,12 @@ class Rig:
             lambda c: [outcome for (outcome,) in c.execute("SELECT outcome FROM turns ORDER BY id")]
         )
 
+    async def dead_letters(self, count: int = 1) -> list[int]:
+        """Their ids, once there are so many."""
+        query = "SELECT id FROM messages WHERE dead_at > 0 ORDER BY id"
+        await self.until(lambda c: len(c.execute(query).fetchall()) >= count, 60)
+        return await self.database.read(lambda c: [number for (number,) in c.execute(query)])
+
     async def results(self, turn: int) -> list[dict[str, Any]]:
         """The tool results of a turn, as Claude Code reported them."""
         rows = await self.database.read(
