@@ -54,6 +54,8 @@ def test_what_outlives_a_kill_is_named(tmp_path: Path, monkeypatch: pytest.Monke
     found = condemned.Condemned(hive)
     sleeps = [sys.executable, "-c", "import time; time.sleep(60)"]
     with subprocess.Popen(sleeps) as killed, subprocess.Popen([*sleeps, f"{tmp_path}/x"]) as stray:
+        # Popen returns in the midst of the child's exec: its command line is empty for a moment yet
+        hive.wait(lambda: stray.pid in hive.processes(), 20, "the stray process has no command line")
         found.add([killed.pid])
         found.look()
         assert (found.count, found.wrong) == (2, [])
