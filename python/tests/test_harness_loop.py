@@ -173,14 +173,14 @@ def test_a_model_that_says_no_for_a_while_keeps_the_mail_and_the_operator_is_tol
     asyncio.run(go())
 
 
-def test_mail_that_the_model_refuses_twice_becomes_a_dead_letter_and_is_not_lost(tmp_path: Path) -> None:
+def test_mail_that_the_model_refuses_thrice_becomes_a_dead_letter_and_is_not_lost(tmp_path: Path) -> None:
     async def go() -> None:
         async with hive(tmp_path, answers(REFUSED)) as made:
             message = await made.broker.send("operator", "worker", "hi")
             assert await made.dead_letters() == [message]
-            assert await made.outcomes() == ["model_refused"] * 2
+            assert await made.outcomes() == ["model_refused"] * 3
             (word,) = await told(made)
-            assert "turn 2 ended with model_refused: API Error: 400 bad ids; see `hyperhive debug dead-letters`" in word
+            assert "turn 3 ended with model_refused: API Error: 400 bad ids; see `hyperhive debug dead-letters`" in word
             assert all("--session-id" in arguments for _, arguments in runs(tmp_path))
 
     asyncio.run(go())

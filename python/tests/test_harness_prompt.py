@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from settings_samples import sample
 
-from hyperhive.harness.prompt import mail_prompt, notes_prompt, system_prompt
+from hyperhive.harness.prompt import GREW, mail_prompt, notes_prompt, system_prompt
 
 
 def message(**changes: Any) -> dict[str, Any]:
@@ -65,9 +65,9 @@ def test_notes_are_cut_at_their_bound_with_a_mark(tmp_path: Path) -> None:
 
 
 def test_mail_that_a_session_that_grew_too_long_had_begun_is_said_so(tmp_path: Path) -> None:
-    assert "grew too long" in notes_prompt(sample(), tmp_path, again=True)
+    assert "grew too long" in notes_prompt(sample(), tmp_path, again=GREW)
     (tmp_path / "notes.md").write_text("x")
-    prompt = notes_prompt(sample(), tmp_path, again=True)
+    prompt = notes_prompt(sample(), tmp_path, again=GREW)
     assert prompt.index("x\n\n") < prompt.index("[the session before grew too long")
 
 

@@ -47,7 +47,7 @@ _EXTRACT = """\
 @dataclass(frozen=True)
 class Compacted:
     """`verdict` is COMPLETED if the model wrote the notes; else the session's last words stand below the old ones,
-    unless `written` is false: then nothing was changed, and `text` is what could not be written.
+    if it had any, unless `written` is false: then nothing was changed, and `text` is what could not be written.
     """
 
     verdict: Verdict
@@ -66,12 +66,15 @@ class Compacted:
         return f"notes.md: {self.before} → {self.after} bytes{how}"
 
 
-def compact(config: HarnessConfig, session: str, hooks: TurnHooks, *, must: bool) -> Compacted:
-    """Turn that session into notes. `must`: also without the model, since the session cannot go on.
+def compact(config: HarnessConfig, session: str, hooks: TurnHooks, *, must: bool, before: str = "") -> Compacted:
+    """Turn that session into notes. `must`: also without the model, since the session cannot go on. `before`: only what
+    stands before that prompt.
 
     Raises OSError if the cage itself cannot be started.
     """
     blocks = transcript.read_blocks(config.state, session)
+    if before:
+        blocks = transcript.before(blocks, before)
     old = _present(config)
     verdict, events, text = _ask(config, old, blocks, hooks)
     most = config.settings.notes.maxBytes
@@ -79,6 +82,8 @@ def compact(config: HarnessConfig, session: str, hooks: TurnHooks, *, must: bool
         return _store(config, verdict, events, old, _cut(_encoded(text), most, tail=0))
     if not must or verdict.outcome is Outcome.INTERRUPTED:
         return Compacted(verdict, events, False, len(old), len(old))
+    if not blocks:
+        return Compacted(verdict, events, True, len(old), len(old))
     return _store(config, verdict, events, old, _extract(old, blocks, most))
 
 

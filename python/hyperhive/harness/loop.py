@@ -13,27 +13,29 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from hyperhive.errors import BadInput, TooLarge, Unavailable
-from hyperhive.harness import notes, transcript
+from hyperhive.errors import Unavailable
+from hyperhive.harness import record, transcript
 from hyperhive.harness.compaction import compact
 from hyperhive.harness.config import HarnessConfig
 from hyperhive.harness.link import HEARTBEAT, Link, say
 from hyperhive.harness.outcome import Events, Outcome, Verdict
-from hyperhive.harness.prompt import GO_ON, mail_prompt, notes_prompt
+from hyperhive.harness.prompt import DECLINED, GO_ON, GREW, mail_prompt, notes_prompt
 from hyperhive.harness.session import Session, SessionFile, Unwritten
 from hyperhive.harness.startup import Proof, check_cage, lock
-from hyperhive.harness.turn import TurnHooks, run_turn
+from hyperhive.harness.turn import run_turn
 from hyperhive.orphans import end_orphans
 
 POLL = 55.0
 """Seconds that an idle harness waits for mail in one request (at most 60); it says that it lives before each."""
 LEASE_MARGIN = 900.0
 TRIES = 3
-"""How often a batch is tried that grows too long even in a fresh session."""
+"""How often a message is tried that grows too long, or is refused, even in a fresh session."""
 CRASHES = 5
 """How often a batch is tried over which Claude Code crashes."""
 ROOM = 64 * 1024
 """Bytes on the agent's disk; with less free, a turn that crashed did so for that."""
+LEFT = {Outcome.OVERFLOW: GREW, Outcome.REFUSED: DECLINED}
+"""What leaves a session that cannot be gone on with, and what the prompt of the next one says."""
 PAUSES = {
     Outcome.USAGE_LIMIT: 60.0,
     Outcome.NOT_LOGGED_IN: 60.0,
@@ -52,14 +54,6 @@ class _Turn:
     verdict: Verdict
     events: Events
     session: Session
-
-
-@dataclass(frozen=True)
-class _Begun:
-    """A turn that the core knows of, and what it wants to hear while it runs."""
-
-    turn: int
-    hooks: TurnHooks
 
 
 class StopRequested(BaseException):
@@ -150,11 +144,11 @@ class Harness:
         finally:
             self._waiting = False
 
-    def _serve(self, batch: list[dict[str, Any]], *, again: bool = False) -> bool:
+    def _serve(self, batch: list[dict[str, Any]], *, again: str = "") -> bool:
         """Run turns over the batch until it is done with: acknowledged, or given up as dead letters.
 
-        False: told to stop, so that it comes again, or over budget, so that the core has taken it back. `again`: it was
-        begun in a session that grew too long.
+        False: told to stop, so that it comes again, or over budget, so that the core has taken it back. `again`: why
+        the session in which it was begun was left.
         """
         failures: Counter[Outcome] = Counter()
         turn: _Turn | None = None
@@ -169,10 +163,10 @@ class Harness:
             if outcome is Outcome.OVER_BUDGET or (outcome is Outcome.INTERRUPTED and self._link.stop_at is not None):
                 return False
             failures[outcome] += 1
-            if outcome is not Outcome.OVERFLOW:
+            if outcome not in LEFT:
                 goes_on = self._answer(turn, failures[outcome])
-            elif self._compact(turn.session, must=True):
-                again = True
+            elif self._leave(batch, turn):
+                again = LEFT[outcome]
                 goes_on = failures[outcome] < TRIES and not (turn.session.fresh and len(batch) > 1)
             else:
                 failures[outcome] -= 1
@@ -181,7 +175,7 @@ class Harness:
                 return self._part(batch, turn, again=again)
         return False
 
-    def _part(self, batch: list[dict[str, Any]], turn: _Turn, *, again: bool) -> bool:
+    def _part(self, batch: list[dict[str, Any]], turn: _Turn, *, again: str) -> bool:
         """What no turn over the whole batch ended well for: one over each half of it, at last one over each message.
 
         The one that fails alone is given up: the operator is told, and may requeue it.
@@ -194,6 +188,18 @@ class Harness:
         self._link.insist(lambda: self._link.client.give_up([batch[0]["id"]], reason))
         return True
 
+    def _leave(self, batch: list[dict[str, Any]], turn: _Turn) -> bool:
+        """A session that cannot be gone on with becomes notes; one that was refused, as far as the batch. Returns what
+        `_compact` does.
+        """
+        if turn.verdict.outcome is Outcome.OVERFLOW:
+            return self._compact(turn.session, must=True)
+        prompt = mail_prompt(batch)
+        if transcript.before(transcript.read_blocks(self._config.state, turn.session.id), prompt):
+            return self._compact(turn.session, must=True, before=prompt)
+        self._session.forget()
+        return True
+
     def _answer(self, turn: _Turn, count: int) -> bool:
         """What a failure gets, the `count`th time in a row; True: try the batch again now."""
         verdict = turn.verdict
@@ -201,9 +207,6 @@ class Harness:
             case Outcome.MAX_TURNS | Outcome.TIMEOUT | Outcome.OUT_OF_MEMORY:
                 self._aside = turn.events.init is None and not turn.session.fresh
                 return self._aside
-            case Outcome.REFUSED:  # by the API or the model; what it saw stands in the session
-                self._session.forget()
-                return count == 1
             case Outcome.CRASHED | Outcome.INTERRUPTED if turn.events.init is not None:
                 self._link.wait(verdict, count)
                 return count < CRASHES
@@ -238,17 +241,22 @@ class Harness:
         self._link.well()
         self._link.insist(lambda: self._link.client.ack([message["id"] for message in batch]))
 
-    def _turn(self, batch: list[dict[str, Any]], before: _Turn | None, *, again: bool) -> _Turn:
-        """One turn over the batch, recorded at the core; `before`: the last try."""
+    def _turn(self, batch: list[dict[str, Any]], before: _Turn | None, *, again: str) -> _Turn:
+        """One turn over the batch, recorded at the core; `before`: the last try. A fresh session that was refused may
+        have been so for the notes: the next one only says where they are.
+        """
         self._config = self._config.refreshed(self._path)
         config, session = self._config, self._session.current(aside=self._aside)
         self._aside = False
-        given = notes_prompt(config.settings, config.state, self._unwritten.text, again=again) if session.fresh else ""
+        bare = before is not None and before.session.fresh and before.verdict.outcome is Outcome.REFUSED
+        given = ""
+        if session.fresh:
+            given = notes_prompt(config.settings, config.state, self._unwritten.text, again=again, bare=bare)
         prompt = given + mail_prompt(batch)
         if before and before.session.id == session.id and transcript.holds(config.state, session.id, before.prompt):
             prompt = GO_ON
         ids = [message["id"] for message in batch]
-        begun = self._begin(ids, session.id, given, "mail")
+        begun = record.begin(self._link, config, session.id, ids, noted=bool(given) and not bare)
         self._link.enter("turn")
         try:
             verdict, events = run_turn(config, session, prompt, begun.hooks)
@@ -258,28 +266,29 @@ class Harness:
             verdict = _full(config.state)
         if events.init is not None and verdict.outcome not in (Outcome.NO_SESSION, Outcome.NO_MCP):
             verdict = self._remember(session, verdict)
-        self._end(begun.turn, verdict, events)
+        record.end(self._link, begun.turn, verdict, events)
         self._interrupted = verdict.outcome is Outcome.INTERRUPTED
         return _Turn(begun.turn, prompt, verdict, events, session)
 
-    def _compact(self, session: Session, *, must: bool) -> bool:
-        """Turn the session into notes and begin a fresh one next time; `must`: it cannot go on as it is.
+    def _compact(self, session: Session, *, must: bool, before: str = "") -> bool:
+        """Turn the session into notes and begin a fresh one next time; `must`: it cannot go on as it is. `before`: only
+        what stands before that prompt.
 
         False: it is not turned into notes (now), and stays; told to stop, no room, or it need not be.
         """
         if not self._config.settings.notes.enable:
             self._session.forget()
             return True
-        begun = self._begin([], session.id, "", "compaction")
+        begun = record.begin(self._link, self._config, session.id, [], purpose="compaction")
         self._link.enter("compacting")
         try:
-            done = compact(self._config, session.id, begun.hooks, must=must)
+            done = compact(self._config, session.id, begun.hooks, must=must, before=before)
         except OSError as error:
             verdict = Verdict(Outcome.CRASHED, str(error))
-            self._end(begun.turn, verdict, Events())
+            record.end(self._link, begun.turn, verdict, Events())
             self._link.wait(verdict, PAUSES[Outcome.DISK_FULL])
             return False
-        self._end(begun.turn, replace(done.verdict, detail=done.detail), done.events)
+        record.end(self._link, begun.turn, replace(done.verdict, detail=done.detail), done.events)
         if not done.written and (not must or done.verdict.outcome is Outcome.INTERRUPTED):
             return False
         if not done.written and _is_full(self._config.state):
@@ -293,43 +302,11 @@ class Harness:
         self._session.forget()
         return True
 
-    def _begin(self, ids: list[int], session: str, given: str, purpose: str) -> _Begun:
-        config, link = self._config, self._link
-        found = notes.read(config.state, notes.NOTES, first=notes.MOST) if given else None
-        version = None if found is None else notes.version(found.data)
-        turn = link.insist(
-            lambda: link.client.begin_turn(
-                ids, session, config.settings.model, config.generation, notes=version, purpose=purpose
-            )
-        )
-        lines = TurnHooks(
-            lines=lambda lines: link.report(lambda: link.reporter.add_events(turn, lines)),
-            text=lambda text: link.report(lambda: link.reporter.show_text(turn, text)),
-            tick=link.tick,
-        )
-        return _Begun(turn, lines)
-
     def _remember(self, session: Session, verdict: Verdict) -> Verdict:
         """Resume this session in the next turn; Claude Code says nothing when it could not store it, so look."""
         if self._session.keep(session) or verdict.outcome is not Outcome.COMPLETED:
             return verdict
         return replace(verdict, detail="the session could not be stored; the next turn will not remember this one")
-
-    def _end(self, turn: int, verdict: Verdict, events: Events) -> None:
-        used = events.resources
-        how = {
-            "outcome": verdict.outcome,
-            "detail": verdict.detail,
-            "model": events.model,
-            "usage": events.usage,
-            "cost_usd": events.cost_usd,
-            "cpu_seconds": None if used is None else used.cpu_seconds,
-            "memory_peak": None if used is None else used.memory_peak,
-        }
-        try:
-            self._link.insist(lambda: self._link.client.end_turn(turn, **how))
-        except (BadInput, TooLarge) as error:
-            say(f"the end of turn {turn} was not recorded: {error}")
 
 
 def _is_full(directory: Path) -> bool:

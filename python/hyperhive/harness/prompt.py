@@ -68,17 +68,21 @@ GO_ON = "[your turn over the mail above was cut off before its end; go on with i
 """The prompt of the next try in a session in which the mail stands already."""
 
 
-def notes_prompt(settings: Settings, state: Path, unwritten: bytes = b"", *, again: bool = False) -> str:
+def notes_prompt(
+    settings: Settings, state: Path, unwritten: bytes = b"", *, again: str = "", bare: bool = False
+) -> str:
     """notes.md for the first prompt of a session, cut in the middle to its bound; empty if there is none.
 
-    `unwritten`: notes that could not be stored. `again`: the mail that follows was begun in the session before, which
-    grew too long.
+    `unwritten`: notes that could not be stored. `again`: why the session before was left over the mail that follows,
+    GREW or DECLINED. `bare`: only say where the notes are.
     """
     if not settings.notes.enable:
         return ""
     most = settings.notes.maxBytes
     found = notes.read(state, notes.NOTES, first=most - most // 2, last=most // 2)
     text = "" if found is None else _marked(found, most).strip()
+    if bare:
+        return (_BARE if text or unwritten else "") + again
     parts = []
     if found is not None and text:
         changed = time.strftime("%Y-%m-%d %H:%M", time.localtime(found.modified))
@@ -87,11 +91,20 @@ def notes_prompt(settings: Settings, state: Path, unwritten: bytes = b"", *, aga
     if unwritten:
         header = "[your notes of the session before, which could not be written to /state/notes.md]"
         parts.append(f"{header}\n{_quoted(unwritten.decode(errors='replace').strip())}\n\n")
-    return "".join(parts) + (_AGAIN if again else "")
+    return "".join(parts) + again
 
 
-_AGAIN = """\
+GREW = """\
 [the session before grew too long while you worked on the mail below; what of it is done already, your notes say]
+
+"""
+DECLINED = """\
+[the model refused to go on with the mail below in the session before; part of it may be done already: look first]
+
+"""
+_BARE = """\
+[your notes are left out: the model refused a prompt that had them and the mail below. They are in /state/notes.md; if
+something in them can be what it refuses, remove it there]
 
 """
 

@@ -31,6 +31,14 @@ def holds(state: Path, session: str, prompt: str) -> bool:
     return f"[mail]\n{prompt}".strip() in (block.strip() for block in read_blocks(state, session))
 
 
+def before(blocks: list[str], prompt: str) -> list[str]:
+    """What stands before the mail that ends with that prompt; all of it, if none does."""
+    for index, block in enumerate(blocks):
+        if block.startswith("[mail]") and block.strip().endswith(prompt.strip()):
+            return blocks[:index]
+    return blocks
+
+
 def fit(blocks: list[str], most: int) -> str:
     """The blocks as one text of about `most` characters: the beginning and the end, with a mark where it was cut."""
     text = "\n\n".join(blocks)
