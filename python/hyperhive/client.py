@@ -183,9 +183,10 @@ class Client:
         """Stop and start an agent."""
         return self._post(f"/v1/agents/{_part(name)}/restart", {}, LIFECYCLE)
 
-    def destroy(self, name: str, *, purge: bool = False) -> None:
-        """Forget an agent; with `purge` its files go too."""
-        self._call("DELETE", f"/v1/agents/{_part(name)}?purge={int(purge)}", None, LIFECYCLE)
+    def destroy(self, name: str, *, purge: bool = False) -> int:
+        """Forget an agent; with `purge` its files go too. Returns how many messages to it became dead letters."""
+        path = f"/v1/agents/{_part(name)}?purge={int(purge)}"
+        return int(self._call("DELETE", path, None, LIFECYCLE)["dead_letters"])
 
     def logs(self, name: str, lines: int = 100) -> str:
         """The end of an agent's log."""

@@ -20,7 +20,7 @@ from hyperhive.generations import Generations
 from hyperhive.heartbeats import Heartbeats
 from hyperhive.hub import Hub
 from hyperhive.settings import Role, Settings, check_name
-from hyperhive.store import agents, audit
+from hyperhive.store import agents, audit, parked
 from hyperhive.store import generations as rows
 from hyperhive.store.agents import Agent
 from hyperhive.store.database import Database
@@ -235,24 +235,32 @@ class Hive:
             await self._generations.activate(fits[0], record)
         self._publish(name, "changed")
 
-    async def destroy(self, name: str, actor: str, *, purge: bool) -> None:
-        """Stop and forget an agent. Its state, config and applied flake stay unless `purge`."""
+    async def destroy(self, name: str, actor: str, *, purge: bool) -> int:
+        """Stop and forget an agent. Its state, config and applied flake stay, and its mail waits for an agent of that
+        name, unless `purge`: then that mail is dead letters. Returns how many.
+        """
         async with self.lock(name):
             await self._database.read(lambda c: agents.get(c, name))
             await self._backend.stop(name)
             await self._sockets.close(name)
 
-            def forget(connection: sqlite3.Connection) -> None:
+            def forget(connection: sqlite3.Connection) -> int:
                 agents.delete(connection, name)
+                letters = 0
                 if purge:
                     rows.forget(connection, name)
-                audit.append(connection, actor, "agent.destroyed", f"agent/{name}", purge=purge)
+                    letters = parked.park_all(connection, name)
+                audit.append(connection, actor, "agent.destroyed", f"agent/{name}", purge=purge, dead_letters=letters)
+                return letters
 
-            await self._database.write(forget)
+            letters = await self._database.write(forget)
+            if letters:
+                self._broker.announce_parked()
             if purge:
                 await self._backend.purge(name)
         await self._refresh_manager()
         self._publish(name, "destroyed")
+        return letters
 
     async def view(self, name: str) -> dict[str, Any]:
         """One agent at a glance. Raises NotFound."""

@@ -99,7 +99,7 @@ def test_several_agents_are_started_and_stopped_in_order(cli: Cli, action: str) 
 
 
 def test_destroy_keeps_the_files_and_does_not_ask(cli: Cli) -> None:
-    cli.core.answer("DELETE /v1/agents/worker?purge=0", {})
+    cli.core.answer("DELETE /v1/agents/worker?purge=0", {"dead_letters": 0})
     assert cli("agent", "destroy", "worker").out == "worker: destroyed; its files stay\n"
 
 
@@ -111,15 +111,24 @@ def test_purge_without_a_terminal_needs_yes(core: FakeCore) -> None:
     assert core.asked("DELETE /v1/agents/worker?purge=1") == []
 
 
+def test_purge_says_what_became_of_the_mail_that_waited(cli: Cli) -> None:
+    cli.core.answer("DELETE /v1/agents/worker?purge=1", {"dead_letters": 2})
+    out = cli("agent", "destroy", "worker", "--purge", "--yes").out
+    assert (
+        out.splitlines()[1]
+        == "worker: mail that waited is among the dead letters now (2); see `hyperhive debug dead-letters`"
+    )
+
+
 def test_purge_with_yes_does_not_ask(cli: Cli) -> None:
-    cli.core.answer("DELETE /v1/agents/worker?purge=1", {})
+    cli.core.answer("DELETE /v1/agents/worker?purge=1", {"dead_letters": 0})
     assert cli("agent", "destroy", "worker", "--purge", "--yes").out == "worker: destroyed with its files\n"
 
 
 @pytest.mark.parametrize(("typed", "code"), [("worker\n", 0), ("worke\n", 1), ("y\n", 1), ("\x04", 1)])
 def test_purge_on_a_terminal_wants_the_name_typed(core: FakeCore, typed: str, code: int) -> None:
     core.answer("GET /v1/agents/worker", agent_details())
-    core.answer("DELETE /v1/agents/worker?purge=1", {})
+    core.answer("DELETE /v1/agents/worker?purge=1", {"dead_letters": 0})
     with terminal("--socket", str(core.path), "agent", "destroy", "worker", "--purge") as screen:
         screen.see("Type its name")
         screen.type(typed)

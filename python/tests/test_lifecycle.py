@@ -242,6 +242,21 @@ def test_purge_removes_every_file_but_nothing_that_a_link_points_to(tmp_path: Pa
     play(tmp_path, scene)
 
 
+def test_a_new_agent_gets_no_mail_of_a_purged_one_of_its_name(tmp_path: Path) -> None:
+    async def scene(made: Hive) -> None:
+        await made.create("worker")
+        await made.core.hive.stop("worker", "operator:test")
+        for purge, waiting in ((False, 1), (True, 0)):
+            sent = await made.core.broker.send("operator", "worker", "for the old one")
+            assert await made.core.hive.destroy("worker", "operator:test", purge=purge) == (2 if purge else 0)
+            await made.core.hive.create("worker", Role.AGENT, None, "operator:test", start=False)
+            assert len(await made.core.broker.waiting("worker")) == waiting
+        letters = await made.core.dead_letters.every()
+        assert len(letters) == 2 and sent in {each.id for each in letters}
+
+    play(tmp_path, scene)
+
+
 def test_the_manager_sees_agents_that_come_and_go(tmp_path: Path) -> None:
     async def scene(made: Hive) -> None:
         await made.create("boss", Role.MANAGER)

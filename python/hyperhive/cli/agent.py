@@ -17,6 +17,7 @@ from hyperhive.errors import BadInput, Unavailable
 app = group("The agents: list, create, start, stop, look inside.")
 
 
+PURGE = "Remove its state, config and applied flake too; mail that waits for it becomes dead letters."
 ACTIVITIES = {"turn": "in a turn", "compacting": "compacting its session", "waiting": "waiting"}
 
 
@@ -227,18 +228,20 @@ def _said(agent: dict[str, Any]) -> None:
 def destroy(
     ctx: typer.Context,
     name: AgentName,
-    purge: Annotated[bool, typer.Option("--purge", help="Remove its state, config and applied flake too.")] = False,
+    purge: Annotated[bool, typer.Option("--purge", help=PURGE)] = False,
     yes: Yes = False,
 ) -> None:
-    """Stop and forget an agent. Its files stay, for an agent of that name to come, unless --purge."""
+    """Stop and forget an agent. Its files and mail stay, for an agent of that name to come, unless --purge."""
     core = client(ctx)
     if purge and not yes:
         core.agent(name)
         typed = ask(f"This removes everything that {name} ever wrote. Type its name to go on:", "give --yes to purge")
         if typed != name:
             raise BadInput(f"that is not {name}'s name; nothing was done")
-    core.destroy(name, purge=purge)
+    letters = core.destroy(name, purge=purge)
     print(f"{name}: destroyed{' with its files' if purge else '; its files stay'}")
+    if letters:
+        print(f"{name}: mail that waited is among the dead letters now ({letters}); see `hyperhive debug dead-letters`")
 
 
 app.command()(notes)

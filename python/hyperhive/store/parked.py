@@ -30,6 +30,13 @@ def park(connection: sqlite3.Connection, recipient: str, ids: Iterable[int]) -> 
     return letters
 
 
+def park_all(connection: sqlite3.Connection, recipient: str) -> int:
+    """Make dead letters of all that is not delivered to that recipient, who is no more; returns how many."""
+    letters = select(connection, WAITING, (recipient,), cut=True)
+    _bury(connection, letters)
+    return len(letters)
+
+
 def _bury(connection: sqlite3.Connection, letters: Iterable[Message]) -> None:
     connection.executemany(
         "UPDATE messages SET dead_at = ?, lease_until = NULL WHERE id = ?", [(time.time(), each.id) for each in letters]

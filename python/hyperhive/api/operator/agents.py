@@ -47,9 +47,8 @@ async def restart(call: Call[OperatorCore]) -> Json:
 
 
 async def destroy(call: Call[OperatorCore]) -> Json:
-    """Stop and forget an agent; with `purge` all its files go too, for good."""
-    await call.core.hive.destroy(call.name, call.actor, purge=call.query["purge"] == 1)
-    return {}
+    """Stop and forget an agent; with `purge` all its files go too, for good, and its mail becomes dead letters."""
+    return {"dead_letters": await call.core.hive.destroy(call.name, call.actor, purge=call.query["purge"] == 1)}
 
 
 async def logs(call: Call[OperatorCore]) -> Json:
@@ -132,7 +131,7 @@ OPERATIONS: tuple[Operation[OperatorCore], ...] = (
         required=("name",),
     ),
     Operation("GET", _AGENT, one, "AgentDetails"),
-    Operation("DELETE", _AGENT, destroy, "Nothing", query={"purge": flag()}),
+    Operation("DELETE", _AGENT, destroy, "Destroyed", query={"purge": flag()}),
     Operation("POST", f"{_AGENT}/start", start, "Agent", body={}),
     Operation("POST", f"{_AGENT}/stop", stop, "Agent", body={}),
     Operation("POST", f"{_AGENT}/restart", restart, "Agent", body={}),

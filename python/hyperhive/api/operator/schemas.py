@@ -114,6 +114,7 @@ _MESSAGE: Json = {
 SCHEMAS: dict[str, Json] = {
     "Error": _object(error=TEXT, code=TEXT),
     "Nothing": _object(),
+    "Destroyed": _object(dead_letters=NUMBER),
     "Session": _object(user=TEXT, hive=TEXT, version=TEXT, by=_words("link", "proxy")),
     "NewSession": _object(user=TEXT, hive=TEXT, version=TEXT, by=_words("link"), key=TEXT),
     "Link": _object(url=TEXT),
