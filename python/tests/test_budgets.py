@@ -72,6 +72,9 @@ async def bounded(
         (use(1_000_000, model="claude-opus-4-5-20251101"), 5.0),
         (use(1_000_000, model="claude-own-1"), 7.0),
         (use(1_000_000, model="something-new"), 25.0),
+        (Use("claude-haiku-4-5", 0, 1_000_000, 0, 0, hour_tokens=400_000), 0.6 * 1.25 + 0.4 * 2),
+        (Use("claude-haiku-4-5", 0, 1_000_000, 0, 0, hour_tokens=2_000_000), 2.0 * 2),  # a total that is too small
+        (Use("claude-opus-4-6", 1_000_000, 0, 0, 1_000_000, searches=7, fast=True), 6 * 30 + 0.07),
     ],
 )
 def test_a_use_costs_by_its_models_family_and_an_unknown_model_is_the_dearest(used: Use, dollars: float) -> None:

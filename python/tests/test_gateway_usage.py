@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from hyperhive.gateway.usage import MAX_LINE, Meter
+from hyperhive.store.usage import Use
 
 START = {
     "type": "message_start",
@@ -49,6 +50,23 @@ def test_a_delta_that_repeats_the_input_replaces_it() -> None:
     meter = Meter()
     meter.feed(event(START) + event({**DELTA, "usage": {"input_tokens": 7, "output_tokens": 3}}))
     assert counted(meter)[1:] == (7 + 20 + 300, 3)
+
+
+def test_what_costs_more_is_seen_wherever_the_answer_says_it() -> None:
+    dear = {
+        "cache_creation_input_tokens": 20,
+        "cache_creation": {"ephemeral_5m_input_tokens": 5, "ephemeral_1h_input_tokens": 15},
+        "speed": "fast",
+    }
+    searched = {"output_tokens": 3, "server_tool_use": {"web_search_requests": 2, "web_fetch_requests": 1}}
+    meter = Meter()
+    meter.feed(event({"type": "message_start", "message": {"type": "message", "model": "m", "usage": dear}}))
+    meter.feed(event({**DELTA, "usage": searched}))
+    assert meter.use == Use("m", 0, 20, 0, 3, hour_tokens=15, searches=2, fast=True)
+    odd = {"cache_creation": [1], "server_tool_use": {"web_search_requests": -1}, "speed": 6}
+    whole = Meter()
+    whole.whole(json.dumps({"type": "message", "model": "m", "usage": odd}).encode())
+    assert whole.use == Use("m", 0, 0, 0, 0)
 
 
 def test_broken_events_count_nothing_and_the_next_ones_count() -> None:

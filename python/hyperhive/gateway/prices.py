@@ -11,7 +11,11 @@ from dataclasses import dataclass
 from hyperhive.store.usage import Use
 
 CACHE_WRITTEN = 1.25
+CACHE_WRITTEN_FOR_AN_HOUR = 2
 CACHE_READ = 0.1
+FAST = 6
+SEARCH = 0.01
+"""US dollars for a web search."""
 
 
 @dataclass(frozen=True)
@@ -23,8 +27,12 @@ class Price:
 
     def of(self, use: Use) -> float:
         """What that use costs."""
-        weighed = use.fresh_tokens + CACHE_WRITTEN * use.cache_written_tokens + CACHE_READ * use.cache_read_tokens
-        return (weighed * self.input + use.output_tokens * self.output) / 1e6
+        short = max(0, use.cache_written_tokens - use.hour_tokens)
+        cached = (
+            CACHE_WRITTEN * short + CACHE_WRITTEN_FOR_AN_HOUR * use.hour_tokens + CACHE_READ * use.cache_read_tokens
+        )
+        tokens = ((use.fresh_tokens + cached) * self.input + use.output_tokens * self.output) / 1e6
+        return tokens * (FAST if use.fast else 1) + use.searches * SEARCH
 
 
 Prices = Mapping[str, Price]
@@ -34,6 +42,8 @@ LIST: Prices = {
     "haiku": Price(1, 5),
     "sonnet": Price(3, 15),
     "opus": Price(5, 25),
+    "fable": Price(10, 50),
+    "mythos": Price(10, 50),
     "claude-opus-4-2025": Price(15, 75),  # Opus 4 and 4.1; the later ones cost a third
     "opus-4-0": Price(15, 75),
     "opus-4-1": Price(15, 75),

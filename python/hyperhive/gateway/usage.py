@@ -34,6 +34,9 @@ class Meter:
         self._model = ""
         self._input = dict.fromkeys(_INPUT, 0)
         self._output = 0
+        self._hour = 0
+        self._searches = 0
+        self._fast = False
         self._passed = 0
         self._line = bytearray()
         self._overlong = False
@@ -42,7 +45,8 @@ class Meter:
     def use(self) -> Use:
         """What was used so far, as last reported."""
         fresh, written, read = (self._input[name] for name in _INPUT)
-        return Use(self._model, fresh, written, read, max(self._output, self._passed // BYTES_PER_TOKEN))
+        output = max(self._output, self._passed // BYTES_PER_TOKEN)
+        return Use(self._model, fresh, written, read, output, self._hour, self._searches, self._fast)
 
     def abandoned(self, sent: int) -> None:
         """The client hung up on a request of so many bytes: one that was not answered yet is estimated, since the API
@@ -105,6 +109,11 @@ class Meter:
         for name in _INPUT:  # a delta repeats the totals, or leaves them out
             self._input[name] = _count(usage.get(name), self._input[name])
         self._output = _count(usage.get("output_tokens"), self._output)
+        if isinstance(written := usage.get("cache_creation"), dict):
+            self._hour = _count(written.get("ephemeral_1h_input_tokens"), self._hour)
+        if isinstance(tools := usage.get("server_tool_use"), dict):
+            self._searches = _count(tools.get("web_search_requests"), self._searches)
+        self._fast = self._fast or usage.get("speed") == "fast"
 
 
 def _object(text: bytes) -> dict[str, Any]:

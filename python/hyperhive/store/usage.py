@@ -20,6 +20,12 @@ class Use:
     cache_written_tokens: int
     cache_read_tokens: int
     output_tokens: int
+    hour_tokens: int = 0
+    """Of those written to the cache: the ones that it keeps for an hour instead of five minutes."""
+    searches: int = 0
+    """Web searches that the API made for the answer."""
+    fast: bool = False
+    """Answered at the speed that costs more."""
 
     @property
     def input_tokens(self) -> int:
