@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -46,11 +47,17 @@ def path_of(suite: str) -> Path:
 
 
 def image(suite: str) -> Path:
-    """The image of a suite, made if it is not there (about three minutes). Raises CalledProcessError."""
+    """The image of a suite, made if it is not there (about three minutes), by one process at a time."""
     path = path_of(suite)
-    if path.is_dir():
-        return path
     path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.is_dir():
+            _make_whole(suite, path)
+    return path
+
+
+def _make_whole(suite: str, path: Path) -> None:
     made = Path(tempfile.mkdtemp(prefix=f".{suite}-", dir=path.parent))
     try:
         _make(suite, made)
@@ -59,7 +66,6 @@ def image(suite: str) -> Path:
     except BaseException:
         shutil.rmtree(made, ignore_errors=True)
         raise
-    return path
 
 
 def _make(suite: str, root: Path) -> None:
