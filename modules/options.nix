@@ -185,8 +185,9 @@ in
         };
         description = ''
           What a million tokens cost, by a part of the model's id; the longest that fits counts. It is what agents' budgets
-          are counted by. hyperhive knows what the families haiku, sonnet and opus cost; a model of no known price counts
-          as the dearest. Tokens written to the prompt cache count as 1.25, tokens read from it as 0.1 of the input.
+          are counted by. hyperhive knows what the families haiku, sonnet, opus, fable and mythos cost; a model of no known
+          price counts as the dearest. Tokens written to the prompt cache count as 1.25 of the input (2 for a cache of an
+          hour), tokens read from it as 0.1; what is answered at the fast speed counts six times, a web search as a cent.
         '';
       };
 

@@ -34,6 +34,20 @@ test("an agent is stopped, started and restarted on the overview", async () => {
   expect(sins).toEqual([]);
 });
 
+test("who follows a link before the page's first frame is over gets there", async () => {
+  const { page, sins } = await hive.operator();
+  await page.addInitScript(() => {
+    new MutationObserver((_, observer) => {
+      if (document.querySelector("nav") === null) return;
+      observer.disconnect();
+      location.hash = "#/audit";
+    }).observe(document, { childList: true, subtree: true });
+  });
+  await page.reload();
+  await page.locator("#browsers tbody tr").first().waitFor();
+  expect(sins).toEqual([]);
+});
+
 test("a mail is answered and a dialog is left with the keyboard alone", async () => {
   await hive.hive.ask("mail", { sender: "worker", body: "shall I go on?" });
   const { page } = await hive.operator();

@@ -1,5 +1,5 @@
 // What views use of the state: the hive, the time, things that are loaded for one view.
-import { useCallback, useEffect, useRef, useState } from "preact/hooks";
+import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { get, query } from "./api";
 import { live, type Status } from "./live";
 import { Loader } from "./loader";
@@ -61,7 +61,7 @@ export function useSettled<T>(value: T, after = 200): T {
 
 export function useStatus(): Status {
   const [status, setStatus] = useState(live.status);
-  useEffect(() => live.onStatus(setStatus), []);
+  useLayoutEffect(() => live.onStatus(setStatus), []);
   return status;
 }
 

@@ -1,5 +1,5 @@
 // Which page is shown: the location's hash, so that reloading and the browser's buttons do what they should.
-import { useEffect, useState } from "preact/hooks";
+import { useLayoutEffect, useState } from "preact/hooks";
 
 export interface Route {
   page: "overview" | "proposals" | "inbox" | "mail" | "dead-letters" | "agent" | "audit" | "nowhere";
@@ -56,7 +56,8 @@ export const to = {
 
 export function useRoute(): Route {
   const [hash, setHash] = useState(location.hash);
-  useEffect(() => {
+  useLayoutEffect(() => {
+    // at once: a change before the next frame would never be heard
     const changed = () => setHash(location.hash);
     addEventListener("hashchange", changed);
     return () => removeEventListener("hashchange", changed);
