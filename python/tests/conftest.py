@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from checks.driver.images import cache
 
+LONGEST = ("test_driver", "test_browser", "test_corpus", "test_turn")
+
 
 @pytest.fixture(autouse=True)
 def hermetic(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -19,6 +21,11 @@ def hermetic(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
     for name in ("ANTHROPIC_API_KEY", "HYPERHIVE_SOCKET", "HYPERHIVE_DEBUG"):
         monkeypatch.delenv(name, raising=False)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that wait longest begin first, so that no worker is left alone with one of them in the end."""
+    items.sort(key=lambda item: not item.path.name.startswith(LONGEST))
 
 
 def pytest_configure() -> None:
