@@ -152,6 +152,7 @@ def measured(hive: Hive, ledger: Ledger) -> dict[str, int]:
         "generations": count("SELECT count(*) FROM generations"),
         "audit entries": count("SELECT count(*) FROM audit"),
         "sessions that overflowed": runs("overflow"),
+        "sessions that were refused": runs("refused"),
         "lines in the notes": runs("noted"),
         **{f"compactions {outcome}": number for outcome, number in compacted},
         **{f"proposals {state}": number for state, number in states},

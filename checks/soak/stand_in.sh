@@ -1,8 +1,8 @@
 #!/bin/sh
 # Stands in for Claude Code: keeps the prompt of each run in /state/soak, takes a while, and sends one message as the
 # agent over the hive's MCP socket in every other run; the socket's answers are kept beside the prompt. Now and then it
-# adds a line to the notes, and its session grows too long, before its turn or with it; asked for notes, it mostly
-# writes them. Each run leaves a process behind that has left its group; two runs at once leave RUN.twice.
+# adds a line to the notes, and its session grows too long, before its turn or with it, or is refused; asked for notes, it
+# mostly writes them. Each run leaves a process behind that has left its group; two runs at once leave RUN.twice.
 if [ "$1" = --version ]; then
   grep -q broken /etc/gitconfig && { echo "cannot live like this" >&2; exit 1; }
   echo "0 (a stand-in)"
@@ -21,7 +21,7 @@ setsid sh -c 'sleep 1000; :' '@ROOT@/left' < /dev/null > /dev/null 2>&1 9>&- &
 chance=$(od -An -N1 -tu1 /dev/urandom)
 
 fails() {
-  echo '{"type":"result","subtype":"success","is_error":true,"terminal_reason":"'"$1"'","result":"'"$2"'"}'
+  echo '{"type":"result","subtype":"success","is_error":true,"terminal_reason":"'"$1"'","result":"'"$2"'","api_error_status":'"${3:-null}"'}'
   exit 1
 }
 ends() {
@@ -40,6 +40,10 @@ if [ "$how" = compaction ]; then
   ends "# kept\\n$(sed -n '/^<notes>$/,/^<\/notes>$/p' "$run.compaction" | grep '^- note ' | sed 's/$/\\n/' | tr -d '\n')"
 fi
 if [ "$how" = --resume ] && [ $((chance / 4 % 8)) = 0 ]; then
+  if [ $((chance / 32 % 2)) = 0 ]; then
+    cat > "$run.refused" || exit 1
+    fails api_error 'API Error: 400 bad ids' 400
+  fi
   cat > "$run.overflow" || exit 1
   fails blocking_limit 'Prompt is too long'
 fi
