@@ -80,6 +80,17 @@ def test_what_one_recipient_gives_up_is_bounded_and_its_mailbox_fills_then(tmp_p
     within(test())
 
 
+def test_a_message_that_is_named_often_is_given_up_and_told_once(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with mail(tmp_path) as hive:
+            sent = await hive.broker.send("alice", "bob", "hello")
+            await hive.broker.recv("bob")
+            assert await hive.broker.give_up("bob", [sent] * 1000, "no") == 1
+            assert [event["message"] for event in await hive.told()] == [sent]
+
+    within(test())
+
+
 def test_an_agent_that_another_draws_into_a_long_exchange_still_reaches_the_operator(tmp_path: Path) -> None:
     async def test() -> None:
         async with mail(tmp_path, "eve", max_hops=3) as hive:
