@@ -122,6 +122,18 @@ def test_a_question_and_its_answer_stay_until_its_time_is_over(tmp_path: Path, m
     within(test())
 
 
+def test_what_an_asker_itself_says_to_its_open_question_is_no_answer_and_goes(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with mail(tmp_path, **FREE) as hive:
+            asked = await hive.broker.ask("alice", "this?", Question(time_limit=3600))
+            for _ in range(5):
+                await hive.broker.send("alice", "bob", "by the way", reply_to=asked)
+            await hive.broker.ack("bob", ids(await hive.broker.recv("bob")))
+            assert await prune(hive, BrokerLimits(max_rows=1)) == 4
+
+    within(test())
+
+
 def test_much_delivered_mail_is_pruned_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def test() -> None:
         monkeypatch.setattr("hyperhive.retention.MANY", 20)

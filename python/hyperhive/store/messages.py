@@ -78,7 +78,9 @@ _DELIVERED = "recipient = ? AND delivered_at IS NOT NULL"
 _NO_BOUND = 2**62
 _ASKED = "SELECT id FROM messages WHERE expires_at > 0 AND expired = 0"
 _OPEN = f"SELECT id, delivered_at FROM messages WHERE id IN ({_ASKED}) AND {_DELIVERED}"  # noqa: S608
-_ANSWERS = f"SELECT id, delivered_at FROM messages WHERE reply_to IN ({_ASKED}) AND {_DELIVERED}"  # noqa: S608
+_ANSWERS = f"""
+SELECT id, delivered_at FROM messages WHERE reply_to IN ({_ASKED}) AND sender = 'operator' AND {_DELIVERED}
+"""  # noqa: S608
 _RECIPIENTS = """
 WITH RECURSIVE some (name) AS (
   SELECT min(recipient) FROM messages WHERE delivered_at IS NOT NULL
