@@ -118,6 +118,22 @@ def test_a_whole_answer_is_recorded_once(tmp_path: Path) -> None:
     asyncio.run(check())
 
 
+def test_a_model_that_the_api_asked_for_advice_is_recorded_too(tmp_path: Path) -> None:
+    advice = {"type": "advisor_message", "model": "claude-opus-4-8", "input_tokens": 800, "output_tokens": 60}
+    usage = {"input_tokens": 3, "output_tokens": 4, "iterations": [advice]}
+
+    async def play(seen: Seen, writer: asyncio.StreamWriter) -> None:
+        await answer(writer, 200, json.dumps({"type": "message", "model": "claude-haiku-4-5", "usage": usage}).encode())
+
+    async def check() -> None:
+        async with rig(play, tmp_path) as hive:
+            await hive.post()
+            await hive.recorded.wait()
+            assert hive.records == [("worker", "claude-haiku-4-5", 3, 4), ("worker", "claude-opus-4-8", 800, 60)]
+
+    asyncio.run(check())
+
+
 def test_a_stream_passes_as_it_comes_and_is_recorded_at_its_end(tmp_path: Path) -> None:
     first_seen = asyncio.Event()
 

@@ -69,6 +69,26 @@ def test_what_costs_more_is_seen_wherever_the_answer_says_it() -> None:
     assert whole.use == Use("m", 0, 0, 0, 0)
 
 
+def test_what_the_api_summarised_or_asked_another_model_counts_too() -> None:
+    steps = [
+        {"type": "compaction", "input_tokens": 1000, "output_tokens": 100},
+        {"type": "message", "input_tokens": 20, "output_tokens": 5},
+        {"type": "advisor_message", "model": "claude-opus-4-8", "input_tokens": 800, "output_tokens": 60},
+        {"type": "message", "input_tokens": 30, "output_tokens": 7},
+    ]
+    usage = {"input_tokens": 50, "output_tokens": 12, "iterations": steps}
+    streamed, whole = Meter(), Meter()
+    streamed.feed(event({"type": "message_start", "message": {"type": "message", "model": "m", "usage": {}}}))
+    streamed.feed(event({**DELTA, "usage": usage}))
+    whole.whole(json.dumps({"type": "message", "model": "m", "usage": usage}).encode())
+    for meter in (streamed, whole):
+        assert meter.use == Use("m", 1050, 0, 0, 112)
+        assert meter.advice == [Use("claude-opus-4-8", 800, 0, 0, 60)]
+    odd = Meter()
+    odd.whole(json.dumps({"type": "message", "model": "m", "usage": {**usage, "iterations": [7, {}]}}).encode())
+    assert (odd.use, odd.advice) == (Use("m", 50, 0, 0, 12), [])
+
+
 def test_broken_events_count_nothing_and_the_next_ones_count() -> None:
     meter = Meter()
     meter.feed(b'data: {"type":"message_start","mess\n\n')

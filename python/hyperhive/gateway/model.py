@@ -142,10 +142,11 @@ class ModelGateway:
     async def _count(self, agent: str, meter: Meter) -> None:
         if not meter.seen:
             return
-        try:
-            await self._record(agent, meter.use)
-        except Exception:
-            _log.exception("%s: the use of %s could not be recorded", agent, meter.use.model)
+        for use in (meter.use, *meter.advice):
+            try:
+                await self._record(agent, use)
+            except Exception:
+                _log.exception("%s: the use of %s could not be recorded", agent, use.model)
 
 
 async def _unbounded(agent: str) -> Over | None:
@@ -153,8 +154,8 @@ async def _unbounded(agent: str) -> Over | None:
 
 
 def create_model_app(api: ModelApi, record: Record, pause: Pause, spent: Spent = _unbounded) -> ModelGateway:
-    """The model endpoint for `api`; its `record` is told once of each request that used tokens, and nothing is let
-    through that `spent` is against.
+    """The model endpoint for `api`; its `record` is told once of each request that used tokens, for each model that
+    it used; nothing is let through that `spent` is against.
 
     An aborted request counts as far as it came; a usage limit begins a pause. Raises BadInput when the URL cannot be
     one.

@@ -1,11 +1,13 @@
 """Tokens of one Messages API answer, counted from what passes by: a stream of events or one JSON object.
 
-Source: the Messages API's streaming format, https://docs.claude.com/en/docs/build-with-claude/streaming.
+Source: the Messages API's streaming format, https://docs.claude.com/en/docs/build-with-claude/streaming; and for what
+the totals leave out, https://docs.claude.com/en/docs/build-with-claude/compaction.
 """
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any
 
 from hyperhive.store.usage import Use
@@ -19,7 +21,15 @@ CONTEXT = 200_000
 FRAME = 100
 """Bytes of a delta's line that are not the text in it."""
 
-_INPUT = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
+_COUNTS = {
+    "fresh_tokens": ("input_tokens",),
+    "cache_written_tokens": ("cache_creation_input_tokens",),
+    "cache_read_tokens": ("cache_read_input_tokens",),
+    "output_tokens": ("output_tokens",),
+    "hour_tokens": ("cache_creation", "ephemeral_1h_input_tokens"),
+    "searches": ("server_tool_use", "web_search_requests"),
+}
+"""Where the API's usage has what a Use counts."""
 
 
 class Meter:
@@ -32,10 +42,8 @@ class Meter:
     def __init__(self) -> None:
         self.seen = False
         self._model = ""
-        self._input = dict.fromkeys(_INPUT, 0)
-        self._output = 0
-        self._hour = 0
-        self._searches = 0
+        self._counts = dict.fromkeys(_COUNTS, 0)
+        self._steps: list[dict[str, Any]] = []
         self._fast = False
         self._passed = 0
         self._line = bytearray()
@@ -43,10 +51,25 @@ class Meter:
 
     @property
     def use(self) -> Use:
-        """What was used so far, as last reported."""
-        fresh, written, read = (self._input[name] for name in _INPUT)
-        output = max(self._output, self._passed // BYTES_PER_TOKEN)
-        return Use(self._model, fresh, written, read, output, self._hour, self._searches, self._fast)
+        """What was used so far, as last reported: the totals, or its steps together where the totals leave some out,
+        such as the API's own summary of a long conversation.
+        """
+        steps = Counter[str]()
+        for step in self._steps:
+            if not _is_advice(step):
+                steps.update(_counts(step))
+        used = {name: max(total, steps[name]) for name, total in self._counts.items()}
+        used["output_tokens"] = max(used["output_tokens"], self._passed // BYTES_PER_TOKEN)
+        return Use(self._model, **used, fast=self._fast)
+
+    @property
+    def advice(self) -> list[Use]:
+        """The same of the models that the API asked meanwhile, at their own price; no total has them."""
+        return [
+            Use(_name(step.get("model")), **(dict.fromkeys(_COUNTS, 0) | _counts(step)), fast=False)
+            for step in self._steps
+            if _is_advice(step)
+        ]
 
     def abandoned(self, sent: int) -> None:
         """The client hung up on a request of so many bytes: one that was not answered yet is estimated, since the API
@@ -54,7 +77,7 @@ class Meter:
         """
         if not self.seen:
             self.seen = True
-            self._input["input_tokens"] = min(sent // BYTES_PER_TOKEN, CONTEXT)
+            self._counts["fresh_tokens"] = min(sent // BYTES_PER_TOKEN, CONTEXT)
 
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes of an event stream, cut anywhere."""
@@ -97,22 +120,16 @@ class Meter:
                 self._passed = 0  # the API has said it
 
     def _message(self, message: dict[str, Any]) -> None:
-        model = message.get("model")
-        if isinstance(model, str):
-            self._model = model[:100]
+        self._model = _name(message.get("model")) or self._model
         self._usage(message.get("usage"))
 
     def _usage(self, usage: object) -> None:
         if not isinstance(usage, dict):
             return
         self.seen = True
-        for name in _INPUT:  # a delta repeats the totals, or leaves them out
-            self._input[name] = _count(usage.get(name), self._input[name])
-        self._output = _count(usage.get("output_tokens"), self._output)
-        if isinstance(written := usage.get("cache_creation"), dict):
-            self._hour = _count(written.get("ephemeral_1h_input_tokens"), self._hour)
-        if isinstance(tools := usage.get("server_tool_use"), dict):
-            self._searches = _count(tools.get("web_search_requests"), self._searches)
+        self._counts |= _counts(usage)  # a delta repeats the totals, or leaves them out
+        if isinstance(steps := usage.get("iterations"), list):
+            self._steps = [step for step in steps if isinstance(step, dict)]
         self._fast = self._fast or usage.get("speed") == "fast"
 
 
@@ -124,7 +141,25 @@ def _object(text: bytes) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _count(value: object, otherwise: int) -> int:
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 40:
-        return value
-    return otherwise
+def _name(model: object) -> str:
+    return model[:100] if isinstance(model, str) else ""
+
+
+def _is_advice(step: dict[str, Any]) -> bool:
+    return step.get("type") == "advisor_message"
+
+
+def _counts(usage: dict[str, Any]) -> dict[str, int]:
+    """What it says of _COUNTS; what is no count is left out."""
+    found = {name: _at(usage, path) for name, path in _COUNTS.items()}
+    return {
+        name: value
+        for name, value in found.items()
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 40
+    }
+
+
+def _at(value: object, path: tuple[str, ...]) -> object:
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
