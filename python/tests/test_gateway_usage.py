@@ -140,3 +140,18 @@ def test_what_passed_before_a_stream_broke_off_is_estimated() -> None:
     assert 20_000 < meter.use.output_tokens < 30_000
     meter.feed(event(DELTA))
     assert meter.use.output_tokens == 42
+
+
+def test_what_the_api_did_by_itself_before_a_stream_broke_off_counts() -> None:
+    meter = Meter()
+    meter.feed(event(START))
+    for number, name in enumerate(["web_search", "advisor", "web_search"]):
+        asked = {"type": "server_tool_use", "id": f"srvtoolu_{number}", "name": name, "input": {}}
+        found = {"type": f"{name}_tool_result", "tool_use_id": asked["id"], "content": "word " * 10_000}
+        for block in (asked, found):
+            meter.feed(event({"type": "content_block_start", "index": number, "content_block": block}))
+    assert meter.use.searches == 2
+    assert meter.use.output_tokens > 30_000, "what was found was read, too"
+    assert meter.advice == [Use("", 325, 0, 0, 0)]
+    meter.feed(event({**DELTA, "usage": {"output_tokens": 42, "server_tool_use": {"web_search_requests": 1}}}))
+    assert (meter.use.searches, meter.use.output_tokens, meter.advice) == (1, 42, [])

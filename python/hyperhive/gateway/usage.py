@@ -35,8 +35,8 @@ _COUNTS = {
 class Meter:
     """Counts one answer. Cache tokens, written and read, count as input; broken events count nothing.
 
-    `seen` is whether the answer told of any usage. The API says at the end of a stream how much it wrote; of one that
-    ends before, what passed by is estimated.
+    `seen` is whether the answer told of any usage. The API says at the end of a stream how much it wrote and did; of
+    one that ends before, what passed by is estimated.
     """
 
     def __init__(self) -> None:
@@ -46,6 +46,7 @@ class Meter:
         self._steps: list[dict[str, Any]] = []
         self._fast = False
         self._passed = 0
+        self._begun = Counter[str]()  # what the API does by itself, by name
         self._line = bytearray()
         self._overlong = False
 
@@ -60,16 +61,20 @@ class Meter:
                 steps.update(_counts(step))
         used = {name: max(total, steps[name]) for name, total in self._counts.items()}
         used["output_tokens"] = max(used["output_tokens"], self._passed // BYTES_PER_TOKEN)
+        used["searches"] = max(used["searches"], self._begun["web_search"])
         return Use(self._model, **used, fast=self._fast)
 
     @property
     def advice(self) -> list[Use]:
-        """The same of the models that the API asked meanwhile, at their own price; no total has them."""
-        return [
+        """The same of the models that the API asked meanwhile, at their own price; no total has them. One that is not
+        reported has read as much as the model that asked it.
+        """
+        reported = [
             Use(_name(step.get("model")), **(dict.fromkeys(_COUNTS, 0) | _counts(step)), fast=False)
             for step in self._steps
             if _is_advice(step)
         ]
+        return reported + [Use("", self.use.input_tokens, 0, 0, 0)] * self._begun["advisor"]
 
     def abandoned(self, sent: int) -> None:
         """The client hung up on a request of so many bytes: one that was not answered yet is estimated, since the API
@@ -104,12 +109,12 @@ class Meter:
             self._line += part
 
     def _take(self, line: bytes) -> None:
-        # Nearly every line is a delta of text: a look for the two names is cheaper than parsing them all.
+        # Nearly every line is a delta of text: a look for a few names is cheaper than parsing them all.
         if not line.startswith(b"data:"):
             return
-        if b'"content_block_delta"' in line:
+        if b'"content_block_' in line:
             self._passed += max(0, len(line) - FRAME)
-        if b'"message_start"' not in line and b'"message_delta"' not in line:
+        if b'"server_tool_use"' not in line and b'"message_start"' not in line and b'"message_delta"' not in line:
             return
         event = _object(line.removeprefix(b"data:"))
         match event.get("type"), event.get("message"):
@@ -118,6 +123,11 @@ class Meter:
             case "message_delta", _:
                 self._usage(event.get("usage"))
                 self._passed = 0  # the API has said it
+                self._begun.clear()
+            case "content_block_start", _:
+                block = event.get("content_block")
+                if isinstance(block, dict) and block.get("type") == "server_tool_use":
+                    self._begun[_name(block.get("name"))] += 1
 
     def _message(self, message: dict[str, Any]) -> None:
         self._model = _name(message.get("model")) or self._model
