@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import sqlite3
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -64,19 +65,22 @@ class Hive:
         """Start what should run, and create what the configuration names and the hive has not yet."""
         self._generations.recover()
         for agent in await self._agents():
-            await self._generations.repository(agent.name).recover()
-            await self._sockets.open(agent.name)
-            if not agent.generation:
-                await self._create_wholly(agent)
-            elif agent.desired == "running":
-                await self._start_again(agent.name)
+            await _alone(agent.name, self._take_up(agent))
         known = {agent.name for agent in await self._agents()}
         for wanted in declared:
             if wanted.name not in known:
-                await self._declare(wanted)
+                await _alone(wanted.name, self._declare(wanted))
+
+    async def _take_up(self, agent: Agent) -> None:
+        await self._generations.repository(agent.name).recover()
+        await self._sockets.open(agent.name)
+        if not agent.generation:
+            await self._create_wholly(agent)
+        elif agent.desired == "running":
+            await self._start_again(agent.name)
 
     async def _start_again(self, name: str) -> None:
-        """Start what ran under the last core; one that cannot be started must not keep the others from running."""
+        """Start what ran under the last core."""
         applied = await self._generations.applied(await self._generations.current(name))
         try:
             if not await self._backend.adopt(applied):
@@ -94,7 +98,7 @@ class Hive:
                 await self._tell_not_created(agent.name, error)
 
     async def _declare(self, wanted: DeclaredAgent) -> None:
-        """Create an agent of the host's configuration; one that fails must not keep the others from running."""
+        """Create an agent of the host's configuration."""
         try:
             await self.create(wanted.name, wanted.role, None, "system", start=wanted.auto_start)
         except HyperhiveError as error:
@@ -338,3 +342,11 @@ class Hive:
 
     def _publish(self, name: str, what: str) -> None:
         self._hub.publish("agent", {"name": name, "event": what, "state": str(self._backend.state(name))})
+
+
+async def _alone(name: str, work: Coroutine[Any, Any, None]) -> None:
+    """What keeps one agent from running, and even from being told of, must not keep the others from it."""
+    try:
+        await work
+    except HyperhiveError as error:
+        log.error("%s: %s", name, error)

@@ -6,13 +6,17 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from core_rig import LACKING, SKIP_REASON, Hive, full_until, nix, until
+from core_rig import LACKING, SKIP_REASON, Hive, full_until, hive, nix, until
 from test_lifecycle import play
 
+from hyperhive.bounds import BrokerLimits
+from hyperhive.broker import HIVES_ROOM
+from hyperhive.config import DeclaredAgent
 from hyperhive.errors import NotFound, Unavailable
 from hyperhive.flakes.config import create_config
 from hyperhive.settings import Role
-from hyperhive.store import agents
+from hyperhive.store import agents, audit
+from hyperhive.store.database import Database
 from hyperhive.store.messages import Question
 from hyperhive.store.proposals import State
 
@@ -66,6 +70,51 @@ def test_an_agent_that_cannot_be_started_is_told_and_keeps_no_core_from_starting
         assert "work: File exists" in event["log"]
 
     play(tmp_path, first, second)
+
+
+@pytest.mark.parametrize("generation", [0, 1])
+def test_an_agent_that_cannot_be_taken_up_on_a_full_disk_keeps_no_core_from_starting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, generation: int
+) -> None:
+    """There is no room to tell of it either."""
+    original = Database.open
+
+    async def full(path: Path) -> Database:
+        database = await original(path)
+        await database.read(lambda c: c.execute("PRAGMA max_page_count = 1").fetchone())  # or as many as there are
+        with pytest.raises(Unavailable, match="the disk is full"):
+            while True:
+                await database.write(lambda c: audit.append(c, "system", "noted", "hive"))
+        return database
+
+    async def first(made: Hive) -> None:
+        await made.create("alice")
+        await made.create("bob")
+        (tmp_path / "hive/agents/alice/state/work").rmdir()
+        (tmp_path / "hive/agents/alice/state/work").touch()
+        await made.core.database.write(lambda c: agents.set_generation(c, "alice", generation))
+        monkeypatch.setattr(Database, "open", full)
+
+    async def second(made: Hive) -> None:
+        async def seen() -> bool:
+            return bool((await made.view("bob"))["activity"] == "idle")
+
+        await until(seen)
+
+    play(tmp_path, first, second)
+
+
+def test_a_creation_that_nobody_can_be_told_of_keeps_no_core_from_starting(tmp_path: Path) -> None:
+    async def scene() -> None:
+        limits = BrokerLimits(max_pending=1)
+        async with hive(tmp_path, broker=limits) as made:
+            for _ in range(HIVES_ROOM):
+                await made.core.broker.tell("operator", "read me")
+        declared = DeclaredAgent("alice", Role.AGENT, defaults={"model": 3})
+        async with hive(tmp_path, broker=limits, agents=(declared,)) as made:
+            assert await made.core.hive.views() == []
+
+    asyncio.run(scene())
 
 
 def test_what_a_killed_creation_left_is_cleared_by_the_next(tmp_path: Path) -> None:
