@@ -69,44 +69,41 @@ class Hive:
         known = {agent.name for agent in await self._agents()}
         for wanted in declared:
             if wanted.name not in known:
-                await _alone(wanted.name, self._declare(wanted))
+                creation = self.create(wanted.name, wanted.role, None, "system", start=wanted.auto_start)
+                await _alone(wanted.name, self._or_tell(wanted.name, creation))
 
     async def _take_up(self, agent: Agent) -> None:
+        """Let it run, or not, as it should: also one whose creation or stop ended with the last core."""
         await self._generations.repository(agent.name).recover()
         await self._sockets.open(agent.name)
         if not agent.generation:
-            await self._create_wholly(agent)
-        elif agent.desired == "running":
-            await self._start_again(agent.name)
-
-    async def _start_again(self, name: str) -> None:
-        """Start what ran under the last core."""
-        applied = await self._generations.applied(await self._generations.current(name))
-        try:
-            if not await self._backend.adopt(applied):
-                await self._backend.start(applied)
-        except HyperhiveError as error:
-            await self.crashed(Crash(name, -1, 0, True, str(error)))
+            await self._or_tell(agent.name, self._create_wholly(agent))
+        elif agent.desired == "stopped":
+            await self._backend.stop(agent.name)
+        else:
+            applied = await self._generations.applied(await self._generations.current(agent.name))
+            try:
+                if not await self._backend.adopt(applied):
+                    await self._backend.start(applied)
+            except HyperhiveError as error:
+                await self.crashed(Crash(agent.name, -1, 0, True, str(error)))
 
     async def _create_wholly(self, agent: Agent) -> None:
-        """Go on with a creation that ended with the last core."""
         async with self.lock(agent.name):
             try:
                 await self._first_generation(agent.name, "system", start=agent.desired == "running")
-            except HyperhiveError as error:
+            except HyperhiveError:
                 await self._undo_create(agent.name, "system", made=False)
-                await self._tell_not_created(agent.name, error)
+                raise
 
-    async def _declare(self, wanted: DeclaredAgent) -> None:
-        """Create an agent of the host's configuration."""
+    async def _or_tell(self, name: str, creation: Coroutine[Any, Any, None]) -> None:
+        """Create an agent, or tell the operator why that cannot be."""
         try:
-            await self.create(wanted.name, wanted.role, None, "system", start=wanted.auto_start)
+            await creation
         except HyperhiveError as error:
-            await self._tell_not_created(wanted.name, error)
-
-    async def _tell_not_created(self, name: str, error: HyperhiveError) -> None:
-        log.error("%s could not be created: %s", name, error)
-        await self._broker.tell("operator", json.dumps({"event": "create_failed", "agent": name, "reason": str(error)}))
+            log.error("%s could not be created: %s", name, error)
+            event = {"event": "create_failed", "agent": name, "reason": str(error)}
+            await self._broker.tell("operator", json.dumps(event))
 
     async def create(self, name: str, role: Role, source: Path | None, actor: str, *, start: bool = True) -> None:
         """Create an agent from the directory `source` (with agent.nix; None: the default one) and start it.

@@ -12,6 +12,7 @@ from test_lifecycle import play
 from hyperhive.bounds import BrokerLimits
 from hyperhive.broker import HIVES_ROOM
 from hyperhive.config import DeclaredAgent
+from hyperhive.containers.local import LocalBackend
 from hyperhive.errors import NotFound, Unavailable
 from hyperhive.flakes.config import create_config
 from hyperhive.settings import Role
@@ -113,6 +114,24 @@ def test_a_creation_that_nobody_can_be_told_of_keeps_no_core_from_starting(tmp_p
         declared = DeclaredAgent("alice", Role.AGENT, defaults={"model": 3})
         async with hive(tmp_path, broker=limits, agents=(declared,)) as made:
             assert await made.core.hive.views() == []
+
+    asyncio.run(scene())
+
+
+def test_a_stop_that_ended_with_its_core_is_done_by_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On NixOS the containers outlive the core."""
+    running = {"worker"}
+
+    async def stop(_: LocalBackend, name: str) -> None:
+        running.discard(name)
+
+    async def scene() -> None:
+        async with hive(tmp_path) as made:
+            await made.create("worker")
+            await made.core.database.write(lambda c: agents.set_desired(c, "worker", "stopped"))
+        monkeypatch.setattr(LocalBackend, "stop", stop)
+        async with hive(tmp_path):
+            assert running == set()
 
     asyncio.run(scene())
 
