@@ -243,7 +243,6 @@ class Hive:
         async with self.lock(name):
             await self._database.read(lambda c: agents.get(c, name))
             await self._backend.stop(name)
-            await self._sockets.close(name)
 
             def forget(connection: sqlite3.Connection) -> int:
                 agents.delete(connection, name)
@@ -255,8 +254,8 @@ class Hive:
                 return letters
 
             letters = await self._database.write(forget)
-            if letters:
-                self._broker.announce_parked()
+            await self._sockets.close(name)  # not before: an agent that stays needs them
+            self._broker.announce_parked()
             if purge:
                 await self._backend.purge(name)
         await self._refresh_manager()

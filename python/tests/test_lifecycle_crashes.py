@@ -136,6 +136,19 @@ def test_a_stop_that_ended_with_its_core_is_done_by_the_next(tmp_path: Path, mon
     asyncio.run(scene())
 
 
+def test_an_agent_that_a_full_disk_keeps_from_being_destroyed_can_be_started_again(tmp_path: Path) -> None:
+    async def scene(made: Hive) -> None:
+        await made.create("worker")
+        await made.core.database.read(lambda c: c.execute("PRAGMA query_only = ON"))
+        with pytest.raises(Unavailable):
+            await made.core.hive.destroy("worker", "operator:test", purge=True)
+        await made.core.database.read(lambda c: c.execute("PRAGMA query_only = OFF"))
+        await made.core.hive.start("worker", "operator:test")
+        assert (await made.view("worker"))["activity"] == "idle"
+
+    play(tmp_path, scene)
+
+
 def test_what_a_killed_creation_left_is_cleared_by_the_next(tmp_path: Path) -> None:
     (tmp_path / "worker/.config-left").mkdir(parents=True)
     assert asyncio.run(create_config(tmp_path / "worker/config", Role.AGENT, None))
