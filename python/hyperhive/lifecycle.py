@@ -20,6 +20,7 @@ from hyperhive.flakes.config import create_config
 from hyperhive.generations import Generations
 from hyperhive.heartbeats import Heartbeats
 from hyperhive.hub import Hub
+from hyperhive.purges import Purges
 from hyperhive.settings import Role, Settings, check_name
 from hyperhive.store import agents, audit, parked
 from hyperhive.store import generations as rows
@@ -55,6 +56,7 @@ class Hive:
         self._activities = activities
         self._views = Views(database, backend, heartbeats, activities, budgets)
         self._sockets = sockets
+        self._purges = Purges(database, backend)
         self._locks: dict[str, asyncio.Lock] = {}
 
     def lock(self, agent: str) -> asyncio.Lock:
@@ -64,6 +66,7 @@ class Hive:
     async def load(self, declared: tuple[DeclaredAgent, ...]) -> None:
         """Start what should run, and create what the configuration names and the hive has not yet."""
         self._generations.recover()
+        await self._purges.finish_all()
         for agent in await self._agents():
             await _alone(agent.name, self._take_up(agent))
         known = {agent.name for agent in await self._agents()}
@@ -108,7 +111,8 @@ class Hive:
     async def create(self, name: str, role: Role, source: Path | None, actor: str, *, start: bool = True) -> None:
         """Create an agent from the directory `source` (with agent.nix; None: the default one) and start it.
 
-        State and config that an earlier agent of that name left are used again. Nothing stays behind on failure.
+        State and config that an earlier agent of that name left are used again, unless it was purged. Nothing stays
+        behind on failure.
         """
         async with self.lock(check_name(name)):
             others = await self._agents()
@@ -116,6 +120,7 @@ class Hive:
                 raise Conflict(f"there is an agent {name} already; destroy it first or choose another name")
             if role is Role.MANAGER and any(agent.role is Role.MANAGER for agent in others):
                 raise Conflict("this hive has a manager already; a hive has one")
+            await self._purges.finish(name)
             made = await create_config(self._generations.config_of(name), role, source)
             await self._database.write(lambda c: agents.create(c, name, role))
             try:
@@ -150,11 +155,8 @@ class Hive:
             audit.append(connection, actor, "agent.destroyed", f"agent/{name}", purge=made, reason="not created wholly")
 
         await self._database.write(forget)
-        if made:
-            try:
-                await self._backend.purge(name)
-            except HyperhiveError as error:  # what made the creation fail is what its caller must hear
-                log.warning("what was made of %s stays: %s", name, error)
+        if made:  # what made the creation fail is what its caller must hear
+            await self._purges.attempt(name)
 
     async def start(self, name: str, actor: str) -> None:
         """Start an agent and wait for its heartbeat. Raises NoHeartbeat if it does not come."""
@@ -246,10 +248,9 @@ class Hive:
 
             def forget(connection: sqlite3.Connection) -> int:
                 agents.delete(connection, name)
-                letters = 0
+                letters = parked.park_all(connection, name) if purge else 0
                 if purge:
                     rows.forget(connection, name)
-                    letters = parked.park_all(connection, name)
                 audit.append(connection, actor, "agent.destroyed", f"agent/{name}", purge=purge, dead_letters=letters)
                 return letters
 
@@ -257,7 +258,7 @@ class Hive:
             await self._sockets.close(name)  # not before: an agent that stays needs them
             self._broker.announce_parked()
             if purge:
-                await self._backend.purge(name)
+                await self._purges.run(name)
         await self._refresh_manager()
         self._publish(name, "destroyed")
         return letters

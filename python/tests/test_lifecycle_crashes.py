@@ -149,6 +149,44 @@ def test_an_agent_that_a_full_disk_keeps_from_being_destroyed_can_be_started_aga
     play(tmp_path, scene)
 
 
+def test_a_purge_that_ended_half_way_is_gone_on_with_by_the_next_core_and_the_next_creation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def failing(_: LocalBackend, name: str) -> None:
+        raise Unavailable("the disk fails")
+
+    async def half(made: Hive, name: str) -> Path:
+        await made.create(name)
+        secret = tmp_path / "hive/agents" / name / "state/secret"
+        secret.touch()
+        with monkeypatch.context() as patch:
+            patch.setattr(LocalBackend, "purge", failing)
+            with pytest.raises(Unavailable, match="the disk fails"):
+                await made.core.hive.destroy(name, "operator:test", purge=True)
+        assert secret.exists()
+        return secret
+
+    async def first(made: Hive) -> None:
+        secret = await half(made, "alice")
+        await made.core.hive.create("alice", Role.AGENT, None, "operator:test")
+        assert not secret.exists()
+        assert (await made.view("alice"))["activity"] == "idle"
+        said = await made.audit("agent/alice")
+        assert said[2:5] == ["agent.destroyed", "agent.destroyed", "agent.purged"], said
+        await half(made, "bob")
+
+    async def second(made: Hive) -> None:
+        assert [path.name for path in (tmp_path / "hive/agents").iterdir()] == ["alice"]
+        kept = tmp_path / "hive/agents/bob/state/new"
+        kept.parent.mkdir(parents=True)
+        kept.touch()
+
+    async def third(made: Hive) -> None:
+        assert (tmp_path / "hive/agents/bob/state/new").exists(), "what came after the purge is none of its business"
+
+    play(tmp_path, first, second, third)
+
+
 def test_what_a_killed_creation_left_is_cleared_by_the_next(tmp_path: Path) -> None:
     (tmp_path / "worker/.config-left").mkdir(parents=True)
     assert asyncio.run(create_config(tmp_path / "worker/config", Role.AGENT, None))
