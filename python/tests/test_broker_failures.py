@@ -14,6 +14,7 @@ from mail_rig import FREE, mail
 from hyperhive.errors import MailboxFull, Unavailable
 from hyperhive.exchange import OPERATOR
 from hyperhive.loop_guard import Rate
+from hyperhive.store import parked
 from hyperhive.store.messages import Question
 
 
@@ -87,6 +88,22 @@ def test_a_message_that_is_named_often_is_given_up_and_told_once(tmp_path: Path)
             await hive.broker.recv("bob")
             assert await hive.broker.give_up("bob", [sent] * 1000, "no") == 1
             assert [event["message"] for event in await hive.told()] == [sent]
+
+    within(test())
+
+
+def test_what_a_purged_agent_gave_up_keeps_no_mail_from_the_next_of_its_name(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with mail(tmp_path, max_pending=2, **FREE) as hive:
+            for body in ("given up", "in work", "waits"):
+                await hive.broker.send("alice", "bob", body)
+                received = [message.id for message in await hive.broker.recv("bob", max_messages=1)]
+                if body == "given up":
+                    await hive.broker.give_up("bob", received, "no")
+            assert await hive.database.write(lambda c: parked.park_all(c, "bob")) == 2
+            sent = await hive.broker.send("alice", "bob", "hello")
+            assert [message.id for message in await hive.broker.recv("bob")] == [sent]
+            assert len(await hive.dead_letters.every()) == 3
 
     within(test())
 

@@ -33,9 +33,13 @@ def park(connection: sqlite3.Connection, recipient: str, ids: Iterable[int]) -> 
 
 
 def park_all(connection: sqlite3.Connection, recipient: str) -> int:
-    """Make dead letters of all that is not delivered to that recipient, who is no more; returns how many."""
+    """Make dead letters of all that is not delivered to that recipient, who is no more; returns how many.
+
+    Whoever has that name next was given none of its dead letters.
+    """
     letters = select(connection, WAITING, (recipient,), cut=True)
     _bury(connection, letters)
+    connection.execute("UPDATE messages SET attempts = 0 WHERE recipient = ? AND dead_at > 0", (recipient,))
     return len(letters)
 
 
