@@ -126,6 +126,8 @@ class Controls:
                 line = await answer.line
             yield line
         except (ConnectionError, TimeoutError) as error:
+            if writer.transport.get_write_buffer_size():  # it does not even read: what waits for it would grow
+                writer.transport.abort()
             raise Unavailable(f"{agent}'s harness does not answer; see `hyperhive agent logs {agent}`") from error
         finally:
             del self._answers[number]

@@ -209,6 +209,32 @@ def test_a_harness_that_never_answers_is_unavailable(tmp_path: Path, monkeypatch
         asked(tmp_path, None)
 
 
+def test_what_waits_for_a_harness_that_never_reads_does_not_grow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(controls, "ANSWER_TIME", 0.1)
+
+    async def run() -> None:
+        database = await Database.open(tmp_path / "hive.db")
+        made = Controls(database)
+        await made.listener.listen(tmp_path / "control.sock", "worker")
+        _, deaf = await asyncio.open_unix_connection(tmp_path / "control.sock")
+        deaf.write(b'{"control": true}\n')
+        await until(lambda: _connected(made))
+        deaf.transport.pause_reading()  # type: ignore[attr-defined]  # of a socket's transport
+        transport = made._harnesses["worker"].transport
+        for _ in range(20):
+            with pytest.raises((Unavailable, Conflict)):
+                async with made.ask("worker", "notes.read", filling="x" * 100_000):
+                    pass
+        assert transport.get_write_buffer_size() < 500_000
+        deaf.close()
+        await made.listener.close_all()
+        await database.close()
+
+    asyncio.run(run())
+
+
 def test_a_harness_that_takes_no_notes_is_unavailable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(controls, "ANSWER_TIME", 0.3)
 
