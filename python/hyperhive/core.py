@@ -147,7 +147,7 @@ class Core:
         last, head = await self.database.read(audit.head)
         log.info("audit: %d entries, head %s", last, head or "none")  # what a later tampering must agree with
         await usage_limit.recall(self.database, self.pause)
-        await self.terminals.recover()
+        await _logged(self.terminals.recover())  # a full disk must not keep it from starting
         await self.backend.open()
         await self.hive.load(self.config.agents)
         await self.budgets.load()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,26 @@ def test_an_agent_that_cannot_be_taken_up_on_a_full_disk_keeps_no_core_from_star
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, generation: int
 ) -> None:
     """There is no room to tell of it either."""
+
+    async def first(made: Hive) -> None:
+        await made.create("alice")
+        await made.create("bob")
+        (tmp_path / "hive/agents/alice/state/work").rmdir()
+        (tmp_path / "hive/agents/alice/state/work").touch()
+        await made.core.database.write(lambda c: agents.set_generation(c, "alice", generation))
+        fill_next(monkeypatch)
+
+    async def second(made: Hive) -> None:
+        async def seen() -> bool:
+            return bool((await made.view("bob"))["activity"] == "idle")
+
+        await until(seen)
+
+    play(tmp_path, first, second)
+
+
+def fill_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the next core find a full disk."""
     original = Database.open
 
     async def full(path: Path) -> Database:
@@ -88,21 +109,28 @@ def test_an_agent_that_cannot_be_taken_up_on_a_full_disk_keeps_no_core_from_star
                 await database.write(lambda c: audit.append(c, "system", "noted", "hive"))
         return database
 
-    async def first(made: Hive) -> None:
-        await made.create("alice")
-        await made.create("bob")
-        (tmp_path / "hive/agents/alice/state/work").rmdir()
-        (tmp_path / "hive/agents/alice/state/work").touch()
-        await made.core.database.write(lambda c: agents.set_generation(c, "alice", generation))
-        monkeypatch.setattr(Database, "open", full)
+    monkeypatch.setattr(Database, "open", full)
 
-    async def second(made: Hive) -> None:
-        async def seen() -> bool:
-            return bool((await made.view("bob"))["activity"] == "idle")
 
-        await until(seen)
+def test_a_terminal_that_ended_with_its_core_keeps_none_from_starting_on_a_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scene() -> None:
+        async with hive(tmp_path) as made:
 
-    play(tmp_path, first, second)
+            def opened(connection: sqlite3.Connection) -> None:
+                for name in ("alice", "bob", "cat", "dan"):
+                    audit.append(connection, "operator:test", "terminal.opened", f"agent/{name}", terminal="t" * 1000)
+
+            await made.core.database.write(opened)
+        with monkeypatch.context() as patch:
+            fill_next(patch)
+            async with hive(tmp_path) as made:
+                assert await made.audit("agent/alice") == ["terminal.opened"]
+        async with hive(tmp_path) as made:
+            assert await made.audit("agent/alice") == ["terminal.opened", "terminal.closed"]
+
+    asyncio.run(scene())
 
 
 def test_a_creation_that_nobody_can_be_told_of_keeps_no_core_from_starting(tmp_path: Path) -> None:
