@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from hyperhive import mail_events
 from hyperhive.bounds import BrokerLimits
 from hyperhive.errors import BadInput, HyperhiveError, MailboxFull, NotFound, Unavailable
-from hyperhive.exchange import OPERATOR, SYSTEM, Draft, check_body, placed
+from hyperhive.exchange import OPERATOR, SYSTEM, Draft, check_body, operators, placed
 from hyperhive.hub import Hub
 from hyperhive.loop_guard import LoopGuard
 from hyperhive.store import agents, messages, parked
@@ -71,15 +71,18 @@ class Broker:
         self.announce(stored)
         return stored[0].id
 
-    def post(self, connection: sqlite3.Connection, receivers: Sequence[str], body: str) -> list[Message]:
+    def post(
+        self, connection: sqlite3.Connection, receivers: Sequence[str], body: str, *, chain: int = 0, hops: int = 0
+    ) -> list[Message]:
         """Store an event of the hive itself in the caller's transaction; `announce` what it returns after the commit.
 
         A receiver that is gone, or whose mailbox is full, is left out: the hive's own work does not fail for that.
+        `chain` and `hops` are its place in an exchange that it goes on with.
         """
         stored = []
         for receiver in receivers:
             try:
-                stored += self._store(connection, Draft(SYSTEM, receiver, body, None, "event"))
+                stored += self._store(connection, Draft(SYSTEM, receiver, body, None, "event", chain, hops))
             except (NotFound, MailboxFull) as error:
                 log.warning("%s is not told (%s): %s", receiver, error, body)
         return stored
@@ -292,7 +295,7 @@ class Broker:
         """The operator has seen it. Raises NotFound for a message that is not the operator's."""
 
         def mark(connection: sqlite3.Connection) -> None:
-            _operators(connection, message)
+            operators(connection, message)
             messages.deliver(connection, OPERATOR, [message], leased=False)
 
         await self._database.write(mark)
@@ -302,11 +305,12 @@ class Broker:
         """Tell those whose question to the operator got no answer in time that they must do without."""
 
         def work(connection: sqlite3.Connection) -> list[Message]:
-            return [
-                told
-                for question in messages.expire(connection, time.time())
-                for told in self.post(connection, [question.sender], mail_events.expired(question))
-            ]
+            told: list[Message] = []
+            for question in messages.expire(connection, time.time()):
+                _, _, chain, hops = messages.step(question)  # nobody was in the loop
+                body = mail_events.expired(question)
+                told += self.post(connection, [question.sender], body, chain=chain, hops=hops)
+            return told
 
         due = await self._database.read(messages.next_expiry)
         if due is not None and due <= time.time():
@@ -317,7 +321,7 @@ class Broker:
         check_body(body, self._limits.max_body)
 
         def work(connection: sqlite3.Connection) -> list[Message]:
-            answered = _operators(connection, message)
+            answered = operators(connection, message)
             if answered.sender == SYSTEM:
                 raise BadInput(f"message {message} is from the hive itself; there is nobody to answer")
             messages.deliver(connection, OPERATOR, [message], leased=False)
@@ -341,10 +345,3 @@ async def _worth_a_look(arrival: asyncio.Event, due: float | None, deadline: flo
     except TimeoutError:
         return soon < left
     return True
-
-
-def _operators(connection: sqlite3.Connection, number: int) -> Message:
-    message = messages.get(connection, number)
-    if message.recipient != OPERATOR:
-        raise NotFound(f"there is no message {number} in the operator's inbox")
-    return message

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from hyperhive.errors import BadInput, NotFound, TooLarge
 from hyperhive.store import messages
-from hyperhive.store.messages import Question
+from hyperhive.store.messages import Message, Question
 
 OPERATOR = "operator"
 SYSTEM = "system"
@@ -61,3 +61,11 @@ def placed(connection: sqlite3.Connection, draft: Draft) -> Draft:
     if any(each.sender == OPERATOR for each in work):
         hops = 1
     return replace(draft, chain=answered.chain, hops=0 if draft.sender == OPERATOR else hops)
+
+
+def operators(connection: sqlite3.Connection, number: int) -> Message:
+    """The message of the operator's inbox with that id. Raises NotFound."""
+    message = messages.get(connection, number)
+    if message.recipient != OPERATOR:
+        raise NotFound(f"there is no message {number} in the operator's inbox")
+    return message

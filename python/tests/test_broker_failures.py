@@ -108,6 +108,25 @@ def test_what_a_purged_agent_gave_up_keeps_no_mail_from_the_next_of_its_name(tmp
     within(test())
 
 
+def test_a_question_that_nobody_answers_does_not_begin_an_exchange_anew(tmp_path: Path) -> None:
+    """Each asks the operator what to say, and says something when no answer came."""
+
+    async def test() -> None:
+        async with mail(tmp_path, max_hops=3) as hive:
+            await hive.broker.send("alice", "bob", "hello")
+            for agent, other in [("bob", "alice"), ("alice", "bob")] * 3:
+                received = await hive.broker.recv(agent)
+                await hive.broker.ask(agent, "what shall I say?", Question(time_limit=0))
+                await hive.broker.ack(agent, [message.id for message in received])
+                await hive.broker.expire_questions()
+                expired = await hive.broker.recv(agent)
+                await hive.broker.send(agent, other, "and hello to you")
+                await hive.broker.ack(agent, [message.id for message in expired])
+            assert "loop_guard" in [event["event"] for event in await hive.told()]
+
+    within(test())
+
+
 def test_an_agent_that_another_draws_into_a_long_exchange_still_reaches_the_operator(tmp_path: Path) -> None:
     async def test() -> None:
         async with mail(tmp_path, "eve", max_hops=3) as hive:
