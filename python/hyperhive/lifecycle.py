@@ -162,15 +162,17 @@ class Hive:
         """Start an agent and wait for its heartbeat. Raises NoHeartbeat if it does not come."""
         async with self.lock(name):
             generation = await self._generations.current(name)
-            await self._set_desired(name, "running", actor, "agent.start")
-            if self._backend.state(name) in (ContainerState.STOPPED, ContainerState.FAILED):
+            down = self._backend.state(name) in (ContainerState.STOPPED, ContainerState.FAILED)
+            await self._set_desired(name, "running", actor, "agent.start", already=not down)
+            if down:
                 await self._generations.run(generation)
         self._publish(name, "started")
 
     async def stop(self, name: str, actor: str) -> None:
         """Let the running turn end, then stop the agent until it is started again. Its mail waits."""
         async with self.lock(name):
-            await self._set_desired(name, "stopped", actor, "agent.stop")
+            already = self._backend.state(name) is ContainerState.STOPPED
+            await self._set_desired(name, "stopped", actor, "agent.stop", already=already)
             await self._backend.stop(name)
         self._publish(name, "stopped")
 
@@ -301,8 +303,7 @@ class Hive:
             self._heartbeats.fail(crash.agent, f"the harness ended with exit {crash.exit_code}: {last[0]}")
             return
         what = {"exit": crash.exit_code, "ending": crash.ending, "given_up": crash.given_up, "count": crash.count}
-        subject = f"agent/{crash.agent}"
-        await self._database.write(lambda c: audit.append(c, "system", "agent.crashed", subject, **what))
+        await self._database.write(lambda c: audit.append(c, "system", "agent.crashed", f"agent/{crash.agent}", **what))
         event = {"event": "container_crash", **crash.__dict__, **await self._applied(crash.agent)}
         managers = [agent.name for agent in await self._agents() if agent.role is Role.MANAGER]
         for receiver in [name for name in managers if name != crash.agent] + ["operator"] * crash.given_up:
@@ -329,11 +330,11 @@ class Hive:
                 applied = await self._generations.applied(await self._generations.current(agent.name))
                 await self._backend.refresh(applied)
 
-    async def _set_desired(self, name: str, desired: str, actor: str, action: str) -> None:
+    async def _set_desired(self, name: str, desired: str, actor: str, action: str, *, already: bool = False) -> None:
         def store(connection: sqlite3.Connection) -> None:
-            agents.get(connection, name)
-            agents.set_desired(connection, name, desired)
-            audit.append(connection, actor, action, f"agent/{name}")
+            if agents.get(connection, name).desired != desired or not already:  # else there is nothing to record
+                agents.set_desired(connection, name, desired)
+                audit.append(connection, actor, action, f"agent/{name}")
 
         await self._database.write(store)
 

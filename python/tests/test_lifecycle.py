@@ -100,6 +100,20 @@ def test_a_stopped_agent_stays_stopped_over_a_restart_of_the_core_and_its_mail_w
     play(tmp_path, first, second)
 
 
+def test_a_manager_that_asks_for_what_is_so_already_fills_no_audit_log(tmp_path: Path) -> None:
+    async def scene(made: Hive) -> None:
+        await made.create("worker")
+        for _ in range(3):
+            await made.core.hive.start("worker", "boss")
+        for _ in range(3):
+            await made.core.hive.stop("worker", "boss")
+        await made.core.hive.start("worker", "boss")
+        said = await made.audit("agent/worker")
+        assert said == ["generation.built", "agent.created", "agent.stop", "agent.start"]
+
+    play(tmp_path, scene)
+
+
 def test_an_apply_to_a_stopped_agent_takes_effect_at_its_next_start(tmp_path: Path) -> None:
     async def scene(made: Hive) -> None:
         await made.create("worker")
