@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Coroutine
-from typing import Any
 
 from hyperhive.containers import Backend
 from hyperhive.errors import HyperhiveError
@@ -28,28 +26,17 @@ class Purges:
 
     async def attempt(self, name: str) -> None:
         """The same; what fails is only logged."""
-        await _logged(name, self.run(name))
+        try:
+            await self.run(name)
+        except HyperhiveError as error:
+            log.warning("what there is of %s stays: %s", name, error)
 
     async def finish(self, name: str) -> None:
         """Go on with the purge of an agent of that name, if there is one that has not ended."""
-        for half, actor in await self._database.read(agents.half_purged):
-            if half == name:
-                await self._run_again(name, actor)
+        if name in await self._database.read(agents.half_purged):
+            await self.run(name)
 
     async def finish_all(self) -> None:
         """Go on with all that have not ended; what fails is only logged."""
-        for name, actor in await self._database.read(agents.half_purged):
-            await _logged(name, self._run_again(name, actor))
-
-    async def _run_again(self, name: str, actor: str) -> None:
-        """On NixOS root purges only whom the newest entry about it says so of; a terminal may have ended since."""
-        detail = {"purge": True, "reason": "its purge had not ended"}
-        await self._database.write(lambda c: audit.append(c, actor, "agent.destroyed", f"agent/{name}", **detail))
-        await self.run(name)
-
-
-async def _logged(name: str, purge: Coroutine[Any, Any, None]) -> None:
-    try:
-        await purge
-    except HyperhiveError as error:
-        log.warning("what there is of %s stays: %s", name, error)
+        for name in await self._database.read(agents.half_purged):
+            await self.attempt(name)

@@ -200,7 +200,7 @@ def test_a_purge_that_ended_half_way_is_gone_on_with_by_the_next_core_and_the_ne
         assert not secret.exists()
         assert (await made.view("alice"))["activity"] == "idle"
         said = await made.audit("agent/alice")
-        assert said[2:5] == ["agent.destroyed", "agent.destroyed", "agent.purged"], said
+        assert said[2:5] == ["agent.destroyed", "agent.purged", "generation.built"], said
         await half(made, "bob")
 
     async def second(made: Hive) -> None:

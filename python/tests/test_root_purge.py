@@ -111,7 +111,14 @@ def test_an_older_purge_of_that_name_does_not_count(host: Host, capsys: pytest.C
     host.audit("operator:ann", "agent.destroyed", "helper", purge=True)
     host.audit("operator:ann", "agent.created", "helper", generation=1)
     agents.delete(host.database, "helper")
-    _refused(host, capsys, "the last that the audit log has of helper is agent.created")
+    _refused(host, capsys, "helper was created after it was destroyed")
+
+
+def test_what_ended_with_the_agent_does_not_keep_its_files(host: Host) -> None:
+    host.destroy("helper")
+    host.audit("system", "terminal.closed", "helper")
+    assert host.run("purge", "helper") == 0
+    assert _traces(host, "helper") == []
 
 
 def test_a_name_that_never_was_an_agents_is_refused(host: Host, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,6 +17,7 @@ from hyperhive.containers.systemd import Systemd
 from hyperhive.containers.watch import ContainerWatch, container_unit, journal
 from hyperhive.errors import HyperhiveError, Unavailable
 from hyperhive.flakes.build import SystemBuilder
+from hyperhive.root.places import Places
 
 log = logging.getLogger(__name__)
 
@@ -27,8 +28,17 @@ Spawn = Callable[[Coroutine[Any, Any, None]], object]
 class NixosBackend:
     """Backend (see hyperhive.containers) for NixOS hosts whose module has made the units."""
 
-    def __init__(self, *, state_dir: Path, builder: SystemBuilder, watch: ContainerWatch, spawn: Spawn) -> None:
+    def __init__(
+        self,
+        *,
+        state_dir: Path,
+        builder: SystemBuilder,
+        watch: ContainerWatch,
+        spawn: Spawn,
+        profiles: Path = Places.profiles,
+    ) -> None:
         self._systems = state_dir / "systems"
+        self._profiles = profiles
         self._builder = builder
         self._watch = watch
         self._spawn = spawn
@@ -45,8 +55,14 @@ class NixosBackend:
         await self._builder.build(name, flake, self._systems / name / str(number), log)
 
     async def adopt(self, applied: Applied) -> bool:
-        """Whether the container runs already; it outlives the core."""
-        return self.state(applied.name) in (ContainerState.RUNNING, ContainerState.STARTING)
+        """Whether the container runs that generation already; it outlives the core. It may run another one, if the last
+        core ended in the midst of a change.
+        """
+        if self.state(applied.name) not in (ContainerState.RUNNING, ContainerState.STARTING):
+            return False
+        links = self._profiles / applied.name / "system", self._systems / applied.name / str(applied.generation)
+        runs, wanted = (link.resolve() for link in links)
+        return runs == wanted or not all(link.is_symlink() for link in links)
 
     async def start(self, applied: Applied) -> None:
         """Run that generation; a running one is drained and replaced. Returns before the first heartbeat."""

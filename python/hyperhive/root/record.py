@@ -26,6 +26,10 @@ from hyperhive.store.proposals import APPLYING, State
 _AGREED = frozenset({*APPLYING, State.APPLIED})
 _BY_POLICY = "policy:narrowing"
 _FILE = "hive.db"
+_BEGUN_OR_ENDED = """
+SELECT action, actor, detail FROM audit WHERE subject = 'agent/' || ? AND action IN ('agent.created', 'agent.destroyed')
+ORDER BY id DESC
+"""
 
 
 @dataclass(frozen=True)
@@ -97,15 +101,17 @@ class Record:
             raise Forbidden(f"{what}, and {row[0]} had it built, no operator")
 
     def check_may_purge(self, name: str) -> None:
-        """That the agent is gone, and the last thing said about it is an operator's word to remove everything."""
+        """That the agent is gone, and was destroyed last by an operator's word to remove everything. What else ended
+        after that, as a terminal in it, changes nothing.
+        """
         if self.exists(name):
             raise Forbidden(f"the hive has an agent {name}; `hyperhive agent destroy {name} --purge` ends it")
-        row = self._one("SELECT action, actor, detail FROM audit WHERE subject = 'agent/' || ? ORDER BY id DESC", name)
+        row = self._one(_BEGUN_OR_ENDED, name)
         if row is None:
             raise NotFound(f"the hive never had an agent {name}")
         action, actor, detail = row
         if action != "agent.destroyed":
-            raise Forbidden(f"the last that the audit log has of {name} is {action}, not agent.destroyed")
+            raise Forbidden(f"{name} was created after it was destroyed, the audit log says")
         if json.loads(detail).get("purge") is not True:
             raise Forbidden(f"{name} was destroyed without purge: its files are kept")
         if not is_operator(actor):

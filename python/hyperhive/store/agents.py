@@ -26,7 +26,7 @@ class Agent:
 
 _COLUMNS = "name, role, desired, generation, overrides, created_at"
 _HALF_PURGED = """
-SELECT substr(subject, 7), actor FROM audit WHERE id IN (
+SELECT substr(subject, 7) FROM audit WHERE id IN (
   SELECT max(id) FROM audit WHERE action IN ('agent.created', 'agent.destroyed', 'agent.purged') GROUP BY subject
 ) AND action = 'agent.destroyed' AND json_extract(detail, '$.purge') AND actor LIKE 'operator:%'
   AND substr(subject, 7) NOT IN (SELECT name FROM agents)
@@ -85,6 +85,6 @@ def delete(connection: sqlite3.Connection, name: str) -> None:
     connection.execute("DELETE FROM agents WHERE name = ?", (name,))
 
 
-def half_purged(connection: sqlite3.Connection) -> list[tuple[str, str]]:
-    """The agents whose purge the audit log has no end of, and the operators who had them destroyed."""
-    return connection.execute(_HALF_PURGED).fetchall()
+def half_purged(connection: sqlite3.Connection) -> list[str]:
+    """The agents whose purge, an operator's, the audit log has no end of."""
+    return [name for (name,) in connection.execute(_HALF_PURGED)]
