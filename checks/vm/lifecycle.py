@@ -54,6 +54,15 @@ with subtest("its container outlives the core"):
     host.wait_until_succeeds('hyperhive agent show worker --json | grep -q \'"activity": "idle"\'', timeout=60)
     assert pid_of("worker") == before
 
+with subtest("what a change that ended with the core had begun is taken back"):
+    profile, built = "/nix/var/nix/profiles/per-container/worker/system", "/var/lib/hyperhive/systems/worker"
+    host.succeed("hyperhive agent model worker sonnet", "systemctl stop hive-c0re.service")
+    host.succeed(f"nix-env --profile {profile} --set $(readlink {built}/1)", "systemctl restart container@worker")
+    host.succeed("systemctl start hive-c0re.service")
+    host.wait_until_succeeds(f"[ $(readlink -f {profile}) = $(readlink {built}/2) ]", timeout=60)
+    host.wait_until_succeeds('hyperhive agent show worker --json | grep -q \'"activity": "idle"\'', timeout=60)
+    assert (agent("worker")["generation"], agent("worker")["model"]) == (2, "sonnet")
+
 with subtest("an agent can be made at run time, with a user namespace of its own"):
     host.succeed("hyperhive agent create scout")
     assert agent("scout")["state"] == "running"
