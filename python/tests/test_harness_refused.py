@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -95,4 +97,23 @@ def test_mail_that_is_refused_in_every_way_becomes_a_dead_letter_and_the_next_ma
         assert "turn 5 ended with model_refused: API Error: 400 bad ids" in word
 
     compaction = f"if grep -q '^<session>' /state/runs/$number/prompt; then\n{writes('# two are read')}exit 0; fi\n"
+    play(tmp_path, scene, compaction + unless("poison"))
+
+
+def test_mail_that_is_delivered_again_after_it_was_refused_stays_out_of_the_notes(tmp_path: Path) -> None:
+    """The harness died while the session was made notes: then the mail stands in it twice, under two headers."""
+
+    async def scene(made: Rig) -> None:
+        await made.turn_done(await made.broker.send("operator", "worker", "read five files"))
+        dead = await made.broker.send("operator", "worker", "poison")
+        await made.until(lambda _: (tmp_path / "agents/worker/state/ready").exists())
+        os.kill(made.harness_pid, signal.SIGKILL)
+        assert await made.dead_letters() == [dead]
+        assert "poison" in runs(tmp_path)[3][0] and ", delivery 2]" in runs(tmp_path)[3][0]
+        assert notes_of(tmp_path) == "# two are read\n"
+
+    first = "[ -e /state/ready ] || { touch /state/ready; while :; do sleep 0.05; done; }\n"
+    short = f"{prints(INIT)}if grep -q poison /state/runs/$number/prompt; then\n{prints(REFUSED)}else\n"
+    short += f"{writes('# two are read')}fi\nexit 0\n"
+    compaction = f"if grep -q '^<session>' /state/runs/$number/prompt; then\n{first}{short}fi\n"
     play(tmp_path, scene, compaction + unless("poison"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from hyperhive.harness import notes, transcript
@@ -66,15 +67,15 @@ class Compacted:
         return f"notes.md: {self.before} → {self.after} bytes{how}"
 
 
-def compact(config: HarnessConfig, session: str, hooks: TurnHooks, *, must: bool, before: str = "") -> Compacted:
+def compact(
+    config: HarnessConfig, session: str, hooks: TurnHooks, *, must: bool, before: Collection[int] = ()
+) -> Compacted:
     """Turn that session into notes. `must`: also without the model, since the session cannot go on. `before`: only what
-    stands before that prompt.
+    stands before the mail with these messages.
 
     Raises OSError if the cage itself cannot be started.
     """
-    blocks = transcript.read_blocks(config.state, session)
-    if before:
-        blocks = transcript.before(blocks, before)
+    blocks = transcript.before(transcript.read_blocks(config.state, session), before)
     old = _present(config)
     verdict, events, text = _ask(config, old, blocks, hooks)
     most = config.settings.notes.maxBytes

@@ -7,7 +7,7 @@ import os
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
@@ -194,9 +194,9 @@ class Harness:
         """
         if turn.verdict.outcome is Outcome.OVERFLOW:
             return self._compact(turn.session, must=True)
-        prompt = mail_prompt(batch)
-        if transcript.before(transcript.read_blocks(self._config.state, turn.session.id), prompt):
-            return self._compact(turn.session, must=True, before=prompt)
+        ids = [message["id"] for message in batch]
+        if transcript.before(transcript.read_blocks(self._config.state, turn.session.id), ids):
+            return self._compact(turn.session, must=True, before=ids)
         self._session.forget()
         return True
 
@@ -270,9 +270,9 @@ class Harness:
         self._interrupted = verdict.outcome is Outcome.INTERRUPTED
         return _Turn(begun.turn, prompt, verdict, events, session)
 
-    def _compact(self, session: Session, *, must: bool, before: str = "") -> bool:
+    def _compact(self, session: Session, *, must: bool, before: Collection[int] = ()) -> bool:
         """Turn the session into notes and begin a fresh one next time; `must`: it cannot go on as it is. `before`: only
-        what stands before that prompt.
+        what stands before the mail with these messages.
 
         False: it is not turned into notes (now), and stays; told to stop, no room, or it need not be.
         """

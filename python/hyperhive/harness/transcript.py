@@ -6,7 +6,8 @@ Lines that are no JSON, or of a kind that is not known here, are left out.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ MOST = 16 * 1024 * 1024
 LONGEST = 2000
 """Characters of a tool's input or result that are kept."""
 CUT = "[… {} characters cut here …]"
+_HEADER = re.compile(r"^\[from [^\s,\]]+, message ([0-9]{1,18})[,\]]", re.MULTILINE)
+"""Of a message; in the text of one there is none (see prompt.py)."""
 
 
 def read_blocks(state: Path, session: str) -> list[str]:
@@ -31,10 +34,10 @@ def holds(state: Path, session: str, prompt: str) -> bool:
     return f"[mail]\n{prompt}".strip() in (block.strip() for block in read_blocks(state, session))
 
 
-def before(blocks: list[str], prompt: str) -> list[str]:
-    """What stands before the mail that ends with that prompt; all of it, if none does."""
+def before(blocks: list[str], ids: Collection[int]) -> list[str]:
+    """What stands before the first mail with one of these messages, however it was delivered; all of it, if none is."""
     for index, block in enumerate(blocks):
-        if block.startswith("[mail]") and block.strip().endswith(prompt.strip()):
+        if block.startswith("[mail]") and any(int(number) in ids for number in _HEADER.findall(block)):
             return blocks[:index]
     return blocks
 
