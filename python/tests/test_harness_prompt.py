@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -89,3 +90,12 @@ def test_notes_that_are_no_plain_file_are_not_read(tmp_path: Path, kind: str) ->
     else:
         path.mkdir()
     assert notes_prompt(sample(), tmp_path) == ""
+
+
+@pytest.mark.parametrize("at", [1e17, -1e17])
+def test_notes_from_a_year_that_no_calendar_has_stand_in_the_prompt_all_the_same(at: float) -> None:
+    """Its owner sets it, and a tmpfs, for one, takes every time."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as state:
+        (Path(state) / "notes.md").write_text("what lasts")
+        os.utime(Path(state) / "notes.md", (at, at))
+        assert "what lasts" in notes_prompt(sample(), Path(state))

@@ -10,6 +10,7 @@ import hashlib
 import os
 import stat
 import threading
+import time
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -65,7 +66,9 @@ def version(data: bytes) -> str:
 
 @dataclass(frozen=True)
 class File:
-    """A file of the agent's: its size in bytes, when it was changed (epoch seconds), and as much of it as was asked."""
+    """A file of the agent's: its size in bytes, when it was changed (epoch seconds, from 0 to now, whatever time the
+    agent has given it), and as much of it as was asked.
+    """
 
     size: int
     modified: float
@@ -85,10 +88,11 @@ def read(state: Path, *parts: str, first: int = 0, last: int = 0) -> File | None
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
             return None
+        modified = min(max(found.st_mtime, 0.0), time.time())
         if found.st_size <= first + last:
-            return File(found.st_size, found.st_mtime, os.pread(descriptor, first + last, 0))
+            return File(found.st_size, modified, os.pread(descriptor, first + last, 0))
         data = os.pread(descriptor, first, 0) + os.pread(descriptor, last, found.st_size - last)
-        return File(found.st_size, found.st_mtime, data)
+        return File(found.st_size, modified, data)
     except OSError:
         return None
     finally:
