@@ -42,6 +42,7 @@ pytestmark = pytest.mark.skipif(LACKING is not None, reason=SKIP_REASON)
 
 LAME = {**INIT, "mcp_servers": [{"name": "hive", "status": "failed"}]}
 REFUSED = result(api_error_status=400, result="API Error: 400 bad ids")
+TOO_LONG = result(result="API Error: Claude's response exceeded the 32000 output token maximum.")
 LOST = result(subtype="error_during_execution", errors=["No conversation found with session ID: x"])
 
 
@@ -188,7 +189,7 @@ def test_mail_that_the_model_refuses_thrice_becomes_a_dead_letter_and_is_not_los
 
 @pytest.mark.parametrize(
     ("failure", "outcome"),
-    [(result(subtype="error_max_turns"), "max_turns"), (REFUSED, "model_refused")],
+    [(result(subtype="error_max_turns"), "max_turns"), (REFUSED, "model_refused"), (TOO_LONG, "max_output")],
 )
 def test_one_message_that_fails_takes_no_other_of_its_batch_with_it(
     tmp_path: Path, failure: dict[str, Any], outcome: str

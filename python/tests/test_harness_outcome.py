@@ -31,6 +31,10 @@ def result(**fields: Any) -> dict[str, Any]:
         (result(api_error_status=413), Outcome.OVERFLOW),
         (result(terminal_reason="aborted_streaming"), Outcome.INTERRUPTED),
         (result(subtype="error_max_turns"), Outcome.MAX_TURNS),
+        (
+            result(result="API Error: Claude's response exceeded the 32000 output token maximum. To configure …"),
+            Outcome.MAX_OUTPUT,
+        ),
         (result(api_error_status=401, result="Invalid API key"), Outcome.NOT_LOGGED_IN),
         (result(result="Not logged in · Please run /login"), Outcome.NOT_LOGGED_IN),
         (result(api_error_status=429), Outcome.OVERLOADED),

@@ -204,7 +204,7 @@ class Harness:
         """What a failure gets, the `count`th time in a row; True: try the batch again now."""
         verdict = turn.verdict
         match verdict.outcome:
-            case Outcome.MAX_TURNS | Outcome.TIMEOUT | Outcome.OUT_OF_MEMORY:
+            case Outcome.MAX_TURNS | Outcome.MAX_OUTPUT | Outcome.TIMEOUT | Outcome.OUT_OF_MEMORY:
                 self._aside = turn.events.init is None and not turn.session.fresh
                 return self._aside
             case Outcome.CRASHED | Outcome.INTERRUPTED if turn.events.init is not None:

@@ -21,6 +21,7 @@ class Outcome(StrEnum):
     NO_MODEL = "model_not_available"
     REFUSED = "model_refused"
     MAX_TURNS = "max_turns"
+    MAX_OUTPUT = "max_output"
     TIMEOUT = "turn_timeout"
     INTERRUPTED = "interrupted"
     NO_MCP = "mcp_not_connected"
@@ -169,6 +170,7 @@ def _failure(result: dict[str, Any]) -> Outcome:
         Outcome.OVERFLOW: reason in _OVERFLOWS or status == 413 or any(each in words for each in _TOO_LONG),
         Outcome.INTERRUPTED: reason in ("aborted_tools", "aborted_streaming"),
         Outcome.MAX_TURNS: result.get("subtype") == "error_max_turns",
+        Outcome.MAX_OUTPUT: "output token maximum" in words,
         Outcome.NOT_LOGGED_IN: status == 401 or "not logged in" in words or "invalid api key" in words,
         Outcome.OVER_BUDGET: "over budget until" in words,
         Outcome.USAGE_LIMIT: any(each in words for each in _LIMITS),
