@@ -339,3 +339,15 @@ def test_a_turn_that_only_says_that_it_is_over_budget_is_not_begun_for_ever(tmp_
         assert await made.outcomes() == ["over_budget"] * 5
 
     play(tmp_path, scene, answers(result(api_error_status=429, result="worker is over budget until tomorrow")))
+
+
+def test_a_compaction_that_something_else_interrupts_is_not_tried_for_ever(tmp_path: Path) -> None:
+    async def scene(made: Rig) -> None:
+        await made.turn_done(await made.broker.send("operator", "worker", "read five files"))
+        assert await made.outcomes() == ["context_overflow", "interrupted", "completed"]
+        assert "I read" in (state_of(tmp_path) / "notes.md").read_text()
+
+    interrupted = prints({**INIT, "mcp_servers": []}, ABORTED)
+    turn = f"{answers()}{said('I read')}if grep -q 'grew too long' /state/runs/$number/prompt; then\n{prints(DONE)}"
+    turn += f"else\n{prints(OVERFLOW)}fi\n"
+    play(tmp_path, scene, f'case "$*" in *no-session*)\n{interrupted}exit ;; esac\n{turn}')

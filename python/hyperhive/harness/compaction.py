@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from hyperhive.harness import notes, transcript
@@ -48,7 +48,8 @@ _EXTRACT = """\
 @dataclass(frozen=True)
 class Compacted:
     """`verdict` is COMPLETED if the model wrote the notes; else the session's last words stand below the old ones,
-    if it had any, unless `written` is false: then nothing was changed, and `text` is what could not be written.
+    if it had any, unless `written` is false: then nothing was changed, and `text` is what could not be written, if it
+    was tried.
     """
 
     verdict: Verdict
@@ -68,10 +69,10 @@ class Compacted:
 
 
 def compact(
-    config: HarnessConfig, session: str, hooks: TurnHooks, *, must: bool, before: Collection[int] = ()
+    config: HarnessConfig, session: str, hooks: TurnHooks, *, must: Callable[[], bool], before: Collection[int] = ()
 ) -> Compacted:
-    """Turn that session into notes. `must`: also without the model, since the session cannot go on. `before`: only what
-    stands before the mail with these messages.
+    """Turn that session into notes. `must`, asked when the model has not written them: also without it, since the
+    session cannot go on. `before`: only what stands before the mail with these messages.
 
     Raises OSError if the cage itself cannot be started.
     """
@@ -81,7 +82,7 @@ def compact(
     most = config.settings.notes.maxBytes
     if text:
         return _store(config, verdict, events, old, _cut(_encoded(text), most, tail=0))
-    if not must or verdict.outcome is Outcome.INTERRUPTED:
+    if not must():
         return Compacted(verdict, events, False, len(old), len(old))
     if not blocks:
         return Compacted(verdict, events, True, len(old), len(old))

@@ -282,14 +282,16 @@ class Harness:
         begun = record.begin(self._link, self._config, session.id, [], purpose="compaction")
         self._link.enter("compacting")
         try:
-            done = compact(self._config, session.id, begun.hooks, must=must, before=before)
+            done = compact(
+                self._config, session.id, begun.hooks, must=lambda: must and self._link.stop_at is None, before=before
+            )
         except OSError as error:
             verdict = Verdict(Outcome.CRASHED, str(error))
             record.end(self._link, begun.turn, verdict, Events())
             self._link.wait(verdict, PAUSES[Outcome.DISK_FULL])
             return False
         record.end(self._link, begun.turn, replace(done.verdict, detail=done.detail), done.events)
-        if not done.written and (not must or done.verdict.outcome is Outcome.INTERRUPTED):
+        if not done.written and not (must and done.text):
             return False
         if not done.written and _is_full(self._config.state):
             verdict = _full(self._config.state)
