@@ -246,3 +246,20 @@ def test_a_hostile_transcript_is_only_text() -> None:
     lines += [{"type": "user", "isMeta": True, "message": {"content": "hidden"}}]
     data = b"\n".join([b"{broken", b"[" * 5000, *(json.dumps(line).encode() for line in lines)])
     assert [block for line in data.splitlines() for block in transcript._blocks(line)] == ["[result]\nr"]
+
+
+@pytest.mark.parametrize("away", [True, False])
+def test_notes_that_could_not_be_written_go_into_the_next_ones(tmp_path: Path, away: bool) -> None:
+    """Also where the session began without them, as one does whose notes the model refuses."""
+
+    async def scene(made: Rig) -> None:
+        await made.turn_done(await made.broker.send("operator", "worker", "read five files"))
+        assert notes_of(tmp_path).count("the key hangs elsewhere") == 1
+        assert "could not be written" not in runs(tmp_path)[-1][0]
+
+    linked = "rm /state/notes.md; ln -s /etc/hostname /state/notes.md\n"
+    mended = "rm /state/notes.md; echo '# old' > /state/notes.md\n"
+    merged = "# the key hangs elsewhere"
+    merges = f"grep -q '{merged}' /state/runs/$number/prompt || exit 1\n{writes(merged)}"
+    scripts = works(OVERFLOW), writes(merged, linked), works(OVERFLOW, more=mended)
+    play(tmp_path, scene, *scripts, prints(INIT, AWAY) if away else merges, works(DONE))

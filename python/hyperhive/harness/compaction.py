@@ -69,24 +69,32 @@ class Compacted:
 
 
 def compact(
-    config: HarnessConfig, session: str, hooks: TurnHooks, *, must: Callable[[], bool], before: Collection[int] = ()
+    config: HarnessConfig,
+    session: str,
+    hooks: TurnHooks,
+    *,
+    must: Callable[[], bool],
+    before: Collection[int] = (),
+    unwritten: bytes = b"",
 ) -> Compacted:
     """Turn that session into notes. `must`, asked when the model has not written them: also without it, since the
-    session cannot go on. `before`: only what stands before the mail with these messages.
+    session cannot go on. `before`: only what stands before the mail with these messages. `unwritten`: notes that could
+    not be stored before.
 
     Raises OSError if the cage itself cannot be started.
     """
     blocks = transcript.before(transcript.read_blocks(config.state, session), before)
     old = _present(config)
-    verdict, events, text = _ask(config, old, blocks, hooks)
+    known = old + b"\n" + unwritten if unwritten else old
+    verdict, events, text = _ask(config, known, blocks, hooks)
     most = config.settings.notes.maxBytes
     if text:
         return _store(config, verdict, events, old, _cut(_encoded(text), most, tail=0))
     if not must():
         return Compacted(verdict, events, False, len(old), len(old))
-    if not blocks:
+    if not blocks and not unwritten:
         return Compacted(verdict, events, True, len(old), len(old))
-    return _store(config, verdict, events, old, _extract(old, blocks, most))
+    return _store(config, verdict, events, old, _extract(known, blocks, most))
 
 
 def _present(config: HarnessConfig) -> bytes:
@@ -94,14 +102,14 @@ def _present(config: HarnessConfig) -> bytes:
     return b"" if found is None else found.data
 
 
-def _ask(config: HarnessConfig, old: bytes, blocks: list[str], hooks: TurnHooks) -> tuple[Verdict, Events, str]:
+def _ask(config: HarnessConfig, known: bytes, blocks: list[str], hooks: TurnHooks) -> tuple[Verdict, Events, str]:
     """The notes as the model writes them; empty if it does not."""
     verdict, events = Verdict(Outcome.CRASHED, "there is no transcript"), Events()
     most = min(LONGEST, 2 * config.settings.session.compactAt)
     for _ in range(TRIES if blocks else 0):
         prompt = _PROMPT.format(
             most=config.settings.notes.maxBytes,
-            notes=_cut(old, min(config.settings.notes.maxBytes, most), tail=1).decode(errors="replace"),
+            notes=_cut(known, min(config.settings.notes.maxBytes, most), tail=1).decode(errors="replace"),
             session=transcript.fit(blocks, most),
         )
         command = compaction_command(config.claude, config.settings, str(uuid.uuid4()))

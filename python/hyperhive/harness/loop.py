@@ -283,7 +283,12 @@ class Harness:
         self._link.enter("compacting")
         try:
             done = compact(
-                self._config, session.id, begun.hooks, must=lambda: must and self._link.stop_at is None, before=before
+                self._config,
+                session.id,
+                begun.hooks,
+                must=lambda: must and self._link.stop_at is None,
+                before=before,
+                unwritten=self._unwritten.text,
             )
         except OSError as error:
             verdict = Verdict(Outcome.CRASHED, str(error))
