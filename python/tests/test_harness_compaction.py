@@ -13,7 +13,7 @@ import pytest
 from e2e.turn_rig import Rig, rig
 from harness_rig import DONE, INIT, LACKING, SKIP_REASON, STORE, prints, result, runs, stand_in, state_of
 
-from hyperhive.harness import transcript
+from hyperhive.harness import compaction, transcript
 
 pytestmark = pytest.mark.skipif(LACKING is not None, reason=SKIP_REASON)
 
@@ -263,3 +263,9 @@ def test_notes_that_could_not_be_written_go_into_the_next_ones(tmp_path: Path, a
     merges = f"grep -q '{merged}' /state/runs/$number/prompt || exit 1\n{writes(merged)}"
     scripts = works(OVERFLOW), writes(merged, linked), works(OVERFLOW, more=mended)
     play(tmp_path, scene, *scripts, prints(INIT, AWAY) if away else merges, works(DONE))
+
+
+def test_long_last_words_beside_long_notes_are_cut_and_not_left_out() -> None:
+    blocks = ["[mail]\nread five files", "[you]\n" + "I have read two of them. " * 100]
+    made = compaction._extract(b"- a line of old notes\n" * 1000, blocks, 4096).decode()
+    assert "I have read two of them." in made and len(made) < 4096

@@ -55,13 +55,12 @@ def last_words(blocks: list[str], most: int) -> str:
     """What was said last, mail and answers but no tool's, in at most about `most` characters."""
     kept: list[str] = []
     for block in reversed(blocks):
-        if not block.startswith(("[mail]", "[you]")):
-            continue
-        short = block if len(block) <= LONGEST else f"{block[:LONGEST]} …"
-        most -= len(short) + 2
-        if most < 0:
+        room = min(LONGEST, most)
+        if room <= 0:
             break
-        kept.append(short)
+        if block.startswith(("[mail]", "[you]")):
+            kept.append(block if len(block) <= room else f"{block[:room]} …")
+            most -= len(kept[-1]) + 2
     return "\n\n".join(reversed(kept))
 
 
