@@ -117,3 +117,14 @@ def test_mail_that_is_delivered_again_after_it_was_refused_stays_out_of_the_note
     short += f"{writes('# two are read')}fi\nexit 0\n"
     compaction = f"if grep -q '^<session>' /state/runs/$number/prompt; then\n{first}{short}fi\n"
     play(tmp_path, scene, compaction + unless("poison"))
+
+
+def test_mail_gets_its_try_without_the_notes_also_when_something_else_fails_meanwhile(tmp_path: Path) -> None:
+    """A turn that does not begin, say, of which no session is kept."""
+
+    async def scene(made: Rig) -> None:
+        await made.turn_done(await made.broker.send("operator", "worker", "hi"))
+        assert await made.outcomes() == ["model_refused", "mcp_not_connected", "completed"]
+        assert runs(tmp_path)[2][0].startswith("[your notes are left out")
+
+    play(tmp_path, scene, hears(REFUSED), prints({**INIT, "mcp_servers": []}), unless("cellar"))

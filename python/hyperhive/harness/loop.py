@@ -47,10 +47,11 @@ PAUSES = {
 
 @dataclass(frozen=True)
 class _Turn:
-    """A turn that is over: its number, its prompt, how, and in which session."""
+    """A turn that is over: its number, its prompt, whether that left the notes out, how, and in which session."""
 
     number: int
     prompt: str
+    bare: bool
     verdict: Verdict
     events: Events
     session: Session
@@ -248,7 +249,8 @@ class Harness:
         self._config = self._config.refreshed(self._path)
         config, session = self._config, self._session.current(aside=self._aside)
         self._aside = False
-        bare = before is not None and before.session.fresh and before.verdict.outcome is Outcome.REFUSED
+        refused = before is not None and before.session.fresh and before.verdict.outcome is Outcome.REFUSED
+        bare = refused or (before is not None and before.bare and before.verdict.outcome is not Outcome.OVERFLOW)
         given = ""
         if session.fresh:
             given = notes_prompt(config.settings, config.state, self._unwritten.text, again=again, bare=bare)
@@ -268,7 +270,7 @@ class Harness:
             verdict = self._remember(session, verdict)
         record.end(self._link, begun.turn, verdict, events)
         self._interrupted = verdict.outcome is Outcome.INTERRUPTED
-        return _Turn(begun.turn, prompt, verdict, events, session)
+        return _Turn(begun.turn, prompt, bare, verdict, events, session)
 
     def _compact(self, session: Session, *, must: bool, before: Collection[int] = ()) -> bool:
         """Turn the session into notes and begin a fresh one next time; `must`: it cannot go on as it is. `before`: only
