@@ -34,6 +34,7 @@ from harness_rig import (
     write,
 )
 from settings_samples import sample
+from test_harness_refused import hears
 from test_harness_turn import until_dead
 
 from hyperhive.dead_letters import DeadLetters
@@ -351,3 +352,14 @@ def test_a_compaction_that_something_else_interrupts_is_not_tried_for_ever(tmp_p
     turn = f"{answers()}{said('I read')}if grep -q 'grew too long' /state/runs/$number/prompt; then\n{prints(DONE)}"
     turn += f"else\n{prints(OVERFLOW)}fi\n"
     play(tmp_path, scene, f'case "$*" in *no-session*)\n{interrupted}exit ;; esac\n{turn}')
+
+
+def test_mail_stands_once_in_its_session_however_often_it_is_tried(tmp_path: Path) -> None:
+    """Also when Claude Code dies before it has stored the prompt that says to go on."""
+
+    async def scene(made: Rig) -> None:
+        await made.turn_done(await made.broker.send("operator", "worker", "hello"), 60)
+        assert await made.outcomes() == ["model_unreachable", "claude_crashed", "completed"]
+        assert [prompt.count("hello") for prompt, _ in runs(tmp_path)] == [1, 0, 0]
+
+    play(tmp_path, scene, hears(AWAY), prints(INIT) + "kill -9 $$\n", answers(DONE))

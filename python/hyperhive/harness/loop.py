@@ -47,7 +47,9 @@ PAUSES = {
 
 @dataclass(frozen=True)
 class _Turn:
-    """A turn that is over: its number, its prompt, whether that left the notes out, how, and in which session."""
+    """A turn that is over: its number, the prompt with its mail, whether that left the notes out, how, and in which
+    session.
+    """
 
     number: int
     prompt: str
@@ -254,14 +256,14 @@ class Harness:
         given = ""
         if session.fresh:
             given = notes_prompt(config.settings, config.state, self._unwritten.text, again=again, bare=bare)
-        prompt = given + mail_prompt(batch)
+        asked = prompt = given + mail_prompt(batch)
         if before and before.session.id == session.id and transcript.holds(config.state, session.id, before.prompt):
-            prompt = GO_ON
+            asked, prompt = GO_ON, before.prompt
         ids = [message["id"] for message in batch]
         begun = record.begin(self._link, config, session.id, ids, noted=bool(given) and not bare)
         self._link.enter("turn")
         try:
-            verdict, events = run_turn(config, session, prompt, begun.hooks)
+            verdict, events = run_turn(config, session, asked, begun.hooks)
         except OSError as error:
             verdict, events = Verdict(Outcome.CRASHED, str(error)), Events()
         if verdict.outcome is Outcome.CRASHED and _is_full(config.state):
