@@ -363,3 +363,12 @@ def test_mail_stands_once_in_its_session_however_often_it_is_tried(tmp_path: Pat
         assert [prompt.count("hello") for prompt, _ in runs(tmp_path)] == [1, 0, 0]
 
     play(tmp_path, scene, hears(AWAY), prints(INIT) + "kill -9 $$\n", answers(DONE))
+
+
+def test_a_claude_that_hangs_before_it_begins_costs_no_mail(tmp_path: Path) -> None:
+    async def scene(made: Rig) -> None:
+        await made.turn_done(await made.broker.send("operator", "worker", "hi"), 60)
+        assert await made.outcomes() == ["turn_timeout", "completed"]
+        assert await made.broker.inbox(all_=True, limit=1) == [], "no dead letter"
+
+    play(tmp_path, scene, "sleep 100\n", answers(DONE), session=limits(turnTimeout=10))

@@ -205,12 +205,13 @@ class Harness:
 
     def _answer(self, turn: _Turn, count: int) -> bool:
         """What a failure gets, the `count`th time in a row; True: try the batch again now."""
-        verdict = turn.verdict
+        verdict, begun = turn.verdict, turn.events.init is not None
         match verdict.outcome:
-            case Outcome.MAX_TURNS | Outcome.MAX_OUTPUT | Outcome.TIMEOUT | Outcome.OUT_OF_MEMORY:
-                self._aside = turn.events.init is None and not turn.session.fresh
-                return self._aside
-            case Outcome.CRASHED | Outcome.INTERRUPTED if turn.events.init is not None:
+            case Outcome.MAX_TURNS | Outcome.MAX_OUTPUT | Outcome.TIMEOUT | Outcome.OUT_OF_MEMORY if begun:
+                return False
+            case Outcome.TIMEOUT | Outcome.OUT_OF_MEMORY if not turn.session.fresh:
+                self._aside = True
+            case Outcome.CRASHED | Outcome.INTERRUPTED if begun:
                 self._link.wait(verdict, count)
                 return count < CRASHES
             case outcome if outcome in PAUSES:
@@ -223,9 +224,9 @@ class Harness:
             case _:  # Claude Code does not even begin, with any mail: somebody must mend it
                 if verdict.outcome is Outcome.NO_SESSION:
                     self._session.forget()
-                if count == TRIES:
+                if count >= TRIES:
                     self._link.tell_once(verdict)
-                self._aside = turn.events.init is None and count % TRIES == 0
+                self._aside = not begun and count % TRIES == 0
                 self._link.wait(verdict, min(count - 1, 60))
         return True
 
