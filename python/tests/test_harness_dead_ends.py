@@ -372,3 +372,16 @@ def test_a_claude_that_hangs_before_it_begins_costs_no_mail(tmp_path: Path) -> N
         assert await made.broker.inbox(all_=True, limit=1) == [], "no dead letter"
 
     play(tmp_path, scene, "sleep 100\n", answers(DONE), session=limits(turnTimeout=10))
+
+
+@pytest.mark.parametrize("away", [True, False])
+def test_a_session_with_which_claude_does_not_begin_becomes_notes(tmp_path: Path, away: bool) -> None:
+    async def scene(made: Rig) -> None:
+        for body in ("one", "two"):
+            await made.turn_done(await made.broker.send("operator", "worker", body), 90)
+        ends = ["claude_crashed"] * 3 + ["model_unreachable" if away else "completed"]
+        assert await made.outcomes() == ["completed", *ends, "completed"]
+        assert "two of the five files" in runs(tmp_path)[5][0]
+
+    begun = prints({**INIT, "mcp_servers": []}, AWAY if away else {**DONE, "result": "two of the five files"})
+    play(tmp_path, scene, hears(DONE), *["exit 1\n"] * 3, begun, answers(DONE))

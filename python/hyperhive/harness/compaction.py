@@ -73,13 +73,13 @@ def compact(
     session: str,
     hooks: TurnHooks,
     *,
-    must: Callable[[], bool],
+    must: Callable[[Events], bool],
     before: Collection[int] = (),
     unwritten: bytes = b"",
 ) -> Compacted:
-    """Turn that session into notes. `must`, asked when the model has not written them: also without it, since the
-    session cannot go on. `before`: only what stands before the mail with these messages. `unwritten`: notes that could
-    not be stored before.
+    """Turn that session into notes. `must`, asked with what Claude Code said when the model has not written them: also
+    without it, since the session cannot go on. `before`: only what stands before the mail with these messages.
+    `unwritten`: notes that could not be stored before.
 
     Raises OSError if the cage itself cannot be started.
     """
@@ -90,7 +90,7 @@ def compact(
     most = config.settings.notes.maxBytes
     if text:
         return _store(config, verdict, events, old, _cut(_encoded(text), most, tail=0))
-    if not must():
+    if not must(events):
         return Compacted(verdict, events, False, len(old), len(old))
     if not blocks and not unwritten:
         return Compacted(verdict, events, True, len(old), len(old))

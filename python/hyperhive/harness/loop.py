@@ -7,7 +7,7 @@ import os
 import random
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
@@ -161,7 +161,7 @@ class Harness:
             if outcome is Outcome.COMPLETED:
                 self._finish(batch)
                 if turn.events.context >= self._config.settings.session.compactAt:
-                    self._compact(turn.session, must=False)
+                    self._compact(turn.session, must=lambda _: False)
                 return True
             if outcome is Outcome.OVER_BUDGET or (outcome is Outcome.INTERRUPTED and self._link.stop_at is not None):
                 return False
@@ -196,10 +196,10 @@ class Harness:
         `_compact` does.
         """
         if turn.verdict.outcome is Outcome.OVERFLOW:
-            return self._compact(turn.session, must=True)
+            return self._compact(turn.session, must=lambda _: True)
         ids = [message["id"] for message in batch]
         if transcript.before(transcript.read_blocks(self._config.state, turn.session.id), ids):
-            return self._compact(turn.session, must=True, before=ids)
+            return self._compact(turn.session, must=lambda _: True, before=ids)
         self._session.forget()
         return True
 
@@ -210,7 +210,7 @@ class Harness:
             case Outcome.MAX_TURNS | Outcome.MAX_OUTPUT | Outcome.TIMEOUT | Outcome.OUT_OF_MEMORY if begun:
                 return False
             case Outcome.TIMEOUT | Outcome.OUT_OF_MEMORY if not turn.session.fresh:
-                self._aside = True
+                self._set_aside(turn.session)
             case Outcome.CRASHED | Outcome.INTERRUPTED if begun:
                 self._link.wait(verdict, count)
                 return count < CRASHES
@@ -226,9 +226,17 @@ class Harness:
                     self._session.forget()
                 if count >= TRIES:
                     self._link.tell_once(verdict)
-                self._aside = not begun and count % TRIES == 0
+                if not begun and count % TRIES == 0:
+                    self._set_aside(turn.session)
                 self._link.wait(verdict, min(count - 1, 60))
         return True
+
+    def _set_aside(self, session: Session) -> None:
+        """Claude Code did not begin with it. If it begins so as to make it notes, it was the session; else a fresh one
+        is tried, without leaving this one.
+        """
+        known = self._config.settings.notes.enable and transcript.read_blocks(self._config.state, session.id)
+        self._aside = not (known and self._compact(session, must=lambda events: events.init is not None))
 
     def _wait_for_hive(self, verdict: Verdict) -> bool:
         """While the whole hive is paused (a usage limit), begin no turn: it would fail like the others'. False if it
@@ -275,9 +283,9 @@ class Harness:
         self._interrupted = verdict.outcome is Outcome.INTERRUPTED
         return _Turn(begun.turn, prompt, bare, verdict, events, session)
 
-    def _compact(self, session: Session, *, must: bool, before: Collection[int] = ()) -> bool:
-        """Turn the session into notes and begin a fresh one next time; `must`: it cannot go on as it is. `before`: only
-        what stands before the mail with these messages.
+    def _compact(self, session: Session, *, must: Callable[[Events], bool], before: Collection[int] = ()) -> bool:
+        """Turn the session into notes and begin a fresh one next time; `must`: whether it cannot go on as it is, by
+        what Claude Code said now. `before`: only what stands before the mail with these messages.
 
         False: it is not turned into notes (now), and stays; told to stop, no room, or it need not be.
         """
@@ -291,7 +299,7 @@ class Harness:
                 self._config,
                 session.id,
                 begun.hooks,
-                must=lambda: must and self._link.stop_at is None,
+                must=lambda events: must(events) and self._link.stop_at is None,
                 before=before,
                 unwritten=self._unwritten.text,
             )
@@ -301,7 +309,7 @@ class Harness:
             self._link.wait(verdict, PAUSES[Outcome.DISK_FULL])
             return False
         record.end(self._link, begun.turn, replace(done.verdict, detail=done.detail), done.events)
-        if not done.written and not (must and done.text):
+        if not done.written and not (done.text and must(done.events)):
             return False
         if not done.written and _is_full(self._config.state):
             verdict = _full(self._config.state)
