@@ -277,6 +277,26 @@ def test_a_disk_with_no_room_for_another_file_is_full(few_files: Path) -> None:
     play(few_files, scene, answers() + fills, answers(DONE))
 
 
+def test_a_full_disk_costs_no_compactions_whose_notes_it_has_no_room_for(few_files: Path) -> None:
+    fills = "cat /dev/zero > /state/fill 2>/dev/null\n"
+    compactions = "SELECT count(*) FROM turns WHERE purpose = 'compaction'"
+
+    async def scene(made: Rig) -> None:
+        message = await made.broker.send("operator", "worker", "hi")
+        await made.until(lambda c: c.execute("SELECT 1 FROM messages WHERE recipient = 'operator'").fetchone(), 90)
+        assert "disk_full" in (await made.broker.inbox(all_=True, limit=1))[0].body
+        assert await made.database.read(lambda c: c.execute(compactions).fetchone()) == (0,)
+        (state_of(few_files) / "fill").unlink()
+        await made.turn_done(message, 60)
+        assert await made.database.read(lambda c: c.execute(compactions).fetchone()) == (1,)
+        assert "two of the five files" in (state_of(few_files) / "notes.md").read_text()
+
+    asked = f'case "$*" in *no-session*)\n{prints({**DONE, "result": "# two of the five files"})}exit ;;'
+    turn = f"{asked} esac\n{hears()}if grep -q 'grew too long' /state/runs/$number/prompt; then\n{prints(DONE)}"
+    full = f"if [ ! -e /state/full ]; then\n: > /state/full\n{fills}fi\n{prints(OVERFLOW)}"
+    play(few_files, scene, f"{turn}else\n{full}fi\n")
+
+
 def test_an_ear_that_has_no_thread_to_answer_with_listens_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As under a limit of processes, which the agent has used up."""
     tried: list[str] = []

@@ -195,6 +195,11 @@ class Harness:
         """A session that cannot be gone on with becomes notes; one that was refused, as far as the batch. Returns what
         `_compact` does.
         """
+        if self._config.settings.notes.enable and _is_full(self._config.state):  # no notes to ask the model for
+            verdict = _full(self._config.state)
+            self._link.tell_once(verdict)
+            self._link.wait(verdict, PAUSES[Outcome.DISK_FULL])
+            return False
         if turn.verdict.outcome is Outcome.OVERFLOW:
             return self._compact(turn.session, must=lambda _: True)
         ids = [message["id"] for message in batch]
@@ -311,12 +316,7 @@ class Harness:
         record.end(self._link, begun.turn, replace(done.verdict, detail=done.detail), done.events)
         if not done.written and not (done.text and must(done.events)):
             return False
-        if not done.written and _is_full(self._config.state):
-            verdict = _full(self._config.state)
-            self._link.tell_once(verdict)
-            self._link.wait(verdict, PAUSES[Outcome.DISK_FULL])
-            return False
-        if not done.written:  # the agent has put something in the way
+        if not done.written:  # the agent has put something in the way, or the disk is full now
             self._link.tell(f"My notes cannot be written ({done.detail}). They stand in my next prompt instead.")
         self._unwritten.keep(b"" if done.written else done.text)
         self._session.forget()
