@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -234,3 +235,15 @@ def test_a_turn_over_its_memory_is_ended_with_all_its_processes_and_named_so(tmp
 def test_a_turn_under_its_memory_goes_on(tmp_path: Path) -> None:
     turn = Turn(tmp_path, HUNGRY.replace("sleep(60)", "sleep(1.5)"), most=2_000_000_000)
     assert turn.verdict.outcome is Outcome.COMPLETED
+
+
+@pytest.mark.parametrize("stop", ["ready", ""])
+def test_no_process_of_a_turn_is_left_when_it_is_over(tmp_path: Path, stop: str) -> None:
+    """Not even for the moment that the kernel takes to end a large one: the next turn would find what it has locked."""
+    holds = "import fcntl, time; file = open('/state/lock', 'w'); fcntl.flock(file, fcntl.LOCK_EX); big = b'x' * 2**28"
+    script = f"setsid python3 -c \"{holds}; open('/state/ready', 'w'); time.sleep(60)\" >/dev/null 2>&1 &\n"
+    ends = "trap '' INT\nwait\nwait\n" if stop else "while [ ! -e /state/ready ]; do sleep 0.02; done\n"
+    turn = Turn(tmp_path, prints(INIT) + script + ends + prints(DONE), stop=stop)
+    with (state_of(tmp_path) / "lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    assert turn.verdict.outcome is (Outcome.INTERRUPTED if stop else Outcome.COMPLETED)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
+from pathlib import Path
 from typing import IO, Any
 
 from hyperhive import process
@@ -25,6 +26,7 @@ TICK = 1.0  # seconds between looks at the clock
 SHOW = 0.1
 """Seconds between pieces of what is being written."""
 INTERRUPT_TIME = 2.0
+EMPTY_TIME = 5.0
 UNIT_TIME = 30.0
 MAX_LINE = 8 * 1024 * 1024
 MAX_STDERR = 64 * 1024
@@ -159,11 +161,14 @@ def _start(argv: list[str], prompt: str, lifeline: int) -> process.Popen[bytes]:
 
 @dataclass(frozen=True)
 class _Child:
-    """A running turn: the program that made its cage, the pipe that a bubblewrap lives by, what ends a unit."""
+    """A running turn: the program that made its cage, the pipe that a bubblewrap lives by, what ends a unit, and a
+    descriptor of the first process inside, once there is one.
+    """
 
     process: process.Popen[bytes]
     lifeline: IO[bytes]
     unit_end: tuple[str, ...]
+    first: list[int] = field(default_factory=list)
 
     def interrupt(self) -> None:
         """SIGINT to Claude Code, which ends its own children, and a moment for that; then the whole cage."""
@@ -177,8 +182,16 @@ class _Child:
 
     def kill(self) -> None:
         """End the whole cage."""
+        self.watch()
         self.process.kill()
         self.lifeline.close()
+
+    def watch(self) -> None:
+        """Get hold of the cage's first process, a bubblewrap's child: it dies last."""
+        with contextlib.suppress(OSError):  # it has ended
+            path = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+            if not self.first:
+                self.first.extend(os.pidfd_open(int(pid)) for pid in path.read_text().split())
 
     def end(self) -> None:
         """Leave nothing of it; a unit runs on also when systemd-run was killed, or lost the bus."""
@@ -186,6 +199,8 @@ class _Child:
             self._end_unit()
         self.kill()
         self.process.wait()
+        for descriptor in self.first:
+            _await_death(descriptor)
         for pipe in (self.process.stdout, self.process.stderr):
             assert pipe
             pipe.close()
@@ -201,6 +216,16 @@ class _Child:
                     ending.wait(UNIT_TIME)
                 except process.TimeoutExpired:  # systemd goes on with it
                     ending.kill()
+
+
+def _await_death(descriptor: int) -> None:
+    """Of that process, and close it; one that the kernel holds is not waited for any longer."""
+    try:
+        with selectors.DefaultSelector() as selector:
+            selector.register(descriptor, selectors.EVENT_READ)
+            selector.select(EMPTY_TIME)
+    finally:
+        os.close(descriptor)
 
 
 def argv(config: HarnessConfig, words: Sequence[str], lifeline: int) -> list[str]:
@@ -260,6 +285,7 @@ def _pump(child: _Child, pipes: _Pipes, deadline: float, meter: Meter) -> Verdic
             else:
                 next_tick = time.monotonic() + TICK
                 meter.look()
+                child.watch()
                 ended = _must_end(pipes.hooks, deadline, meter)
             if ended is TOO_MUCH_MEMORY:  # that has no time for a farewell
                 child.kill()
