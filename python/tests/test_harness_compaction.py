@@ -203,9 +203,11 @@ def test_a_stop_during_a_compaction_keeps_the_session_for_the_next_one(tmp_path:
 
 def test_without_notes_a_long_session_is_just_left(tmp_path: Path) -> None:
     async def scene(made: Rig) -> None:
-        await made.turn_done(await made.broker.send("operator", "worker", "read five files"))
+        done = await made.turn_done(await made.broker.send("operator", "worker", "read five files"))
         assert await made.outcomes() == ["context_overflow", "completed"]
         assert notes_of(tmp_path) == OLD
+        assert runs(tmp_path)[1][0].startswith("[the session before grew too long"), "it may have done part of it"
+        assert done["notes"] is None
 
     play(tmp_path, scene, works(OVERFLOW), works(DONE), notes={"enable": False, "maxBytes": 1024})
 

@@ -274,7 +274,8 @@ class Harness:
         if before and before.session.id == session.id and transcript.holds(config.state, session.id, before.prompt):
             asked, prompt = GO_ON, before.prompt
         ids = [message["id"] for message in batch]
-        begun = record.begin(self._link, config, session.id, ids, noted=bool(given) and not bare)
+        noted = bool(given) and given != again and not bare
+        begun = record.begin(self._link, config, session.id, ids, noted=noted)
         self._link.enter("turn")
         try:
             verdict, events = run_turn(config, session, asked, begun.hooks)

@@ -71,13 +71,13 @@ GO_ON = "[your turn over the mail above was cut off before its end; go on with i
 def notes_prompt(
     settings: Settings, state: Path, unwritten: bytes = b"", *, again: str = "", bare: bool = False
 ) -> str:
-    """notes.md for the first prompt of a session, cut in the middle to its bound; empty if there is none.
+    """notes.md for the first prompt of a session, cut in the middle to its bound, and `again`; empty if there is none.
 
     `unwritten`: notes that could not be stored. `again`: why the session before was left over the mail that follows,
     GREW or DECLINED. `bare`: only say where the notes are.
     """
     if not settings.notes.enable:
-        return ""
+        return again
     most = settings.notes.maxBytes
     found = notes.read(state, notes.NOTES, first=most - most // 2, last=most // 2)
     text = "" if found is None else _marked(found, most).strip()
@@ -95,7 +95,7 @@ def notes_prompt(
 
 
 GREW = """\
-[the session before grew too long while you worked on the mail below; what of it is done already, your notes say]
+[the session before grew too long while you worked on the mail below; part of it may be done already: look first]
 
 """
 DECLINED = """\
