@@ -405,3 +405,24 @@ def test_a_session_with_which_claude_does_not_begin_becomes_notes(tmp_path: Path
 
     begun = prints({**INIT, "mcp_servers": []}, AWAY if away else {**DONE, "result": "two of the five files"})
     play(tmp_path, scene, hears(DONE), *["exit 1\n"] * 3, begun, answers(DONE))
+
+
+def test_mail_that_takes_its_harness_with_it_takes_no_other_of_its_batch(tmp_path: Path) -> None:
+    """As one does over which the host runs out of memory."""
+    script = f"{answers()}if grep -q poison /state/runs/$number/prompt; then touch /state/ready; sleep 100; fi\n"
+
+    async def scene(made: Rig) -> None:
+        await made.backend.stop("worker")
+        first, poison, last = [await made.broker.send("operator", "worker", body) for body in ("a", "poison", "b")]
+        await made.start()
+        for _ in range(5):
+            await made.until(lambda _: (state_of(tmp_path) / "ready").exists(), 60)
+            (state_of(tmp_path) / "ready").unlink()
+            os.kill(made.harness_pid, signal.SIGKILL)
+            await made.backend.stop("worker")
+            await made.start()
+        assert await made.dead_letters() == [poison]
+        for good in (first, last):
+            await made.turn_done(good)
+
+    play(tmp_path, scene, script + prints(DONE))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import random
 import time
 from collections import Counter
@@ -14,7 +13,7 @@ from types import FrameType
 from typing import Any
 
 from hyperhive.errors import Unavailable
-from hyperhive.harness import record, transcript
+from hyperhive.harness import record, room, transcript
 from hyperhive.harness.compaction import compact
 from hyperhive.harness.config import HarnessConfig
 from hyperhive.harness.link import HEARTBEAT, Link, say
@@ -30,10 +29,10 @@ POLL = 55.0
 LEASE_MARGIN = 900.0
 TRIES = 3
 """How often a message is tried that grows too long, or is refused, even in a fresh session."""
+LOST = 2
+"""How often a batch may come back before its messages are served one by one."""
 CRASHES = 5
 """How often a batch is tried over which Claude Code crashes."""
-ROOM = 64 * 1024
-"""Bytes on the agent's disk; with less free, a turn that crashed did so for that."""
 LEFT = {Outcome.OVERFLOW: GREW, Outcome.REFUSED: DECLINED}
 """What leaves a session that cannot be gone on with, and what the prompt of the next one says."""
 PAUSES = {
@@ -107,9 +106,18 @@ class Harness:
         restarted = True
         while self._link.stop_at is None:
             batch = self._idle(restarted=restarted)  # no answer: it may have been lost, with the mail that it leased
-            restarted = batch is None or (bool(batch) and not self._serve(batch))
+            restarted = batch is None or not self._deliver(batch)
             if batch and restarted and self._link.stop_at is not None and not self._interrupted:
                 self._put_back(batch)
+
+    def _deliver(self, batch: list[dict[str, Any]]) -> bool:
+        """Serve it; mail of which one may take the harness with it, since that came back twice, each alone: now from
+        the first one, next time from the last, so that all get a turn but that one. Returns what `_serve` does.
+        """
+        attempts = max((message["attempts"] for message in batch), default=0)
+        if not batch or attempts <= LOST:
+            return not batch or self._serve(batch)
+        return all(self._serve([message]) for message in batch[:: 1 if attempts % 2 else -1])
 
     def _put_back(self, batch: list[dict[str, Any]]) -> None:
         """Told to stop when no turn over the batch ran: the next harness gets it as if it had never been given out."""
@@ -195,8 +203,8 @@ class Harness:
         """A session that cannot be gone on with becomes notes; one that was refused, as far as the batch. Returns what
         `_compact` does.
         """
-        if self._config.settings.notes.enable and _is_full(self._config.state):  # no notes to ask the model for
-            verdict = _full(self._config.state)
+        if self._config.settings.notes.enable and room.is_full(self._config.state):  # no notes to ask the model for
+            verdict = room.none_left(self._config.state)
             self._link.tell_once(verdict)
             self._link.wait(verdict, PAUSES[Outcome.DISK_FULL])
             return False
@@ -281,8 +289,8 @@ class Harness:
             verdict, events = run_turn(config, session, asked, begun.hooks)
         except OSError as error:
             verdict, events = Verdict(Outcome.CRASHED, str(error)), Events()
-        if verdict.outcome is Outcome.CRASHED and _is_full(config.state):
-            verdict = _full(config.state)
+        if verdict.outcome is Outcome.CRASHED and room.is_full(config.state):
+            verdict = room.none_left(config.state)
         if events.init is not None and verdict.outcome not in (Outcome.NO_SESSION, Outcome.NO_MCP):
             verdict = self._remember(session, verdict)
         record.end(self._link, begun.turn, verdict, events)
@@ -328,16 +336,3 @@ class Harness:
         if self._session.keep(session) or verdict.outcome is not Outcome.COMPLETED:
             return verdict
         return replace(verdict, detail="the session could not be stored; the next turn will not remember this one")
-
-
-def _is_full(directory: Path) -> bool:
-    """Whether next to nothing can be written on that disk, or no further file."""
-    try:
-        found = os.statvfs(directory)
-    except OSError:
-        return False
-    return found.f_bavail * found.f_frsize < ROOM or 0 == found.f_favail < found.f_files
-
-
-def _full(directory: Path) -> Verdict:
-    return Verdict(Outcome.DISK_FULL, f"no room is left for {directory}; make some")
