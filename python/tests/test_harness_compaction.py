@@ -100,6 +100,22 @@ def test_a_session_over_compact_at_is_compacted_after_its_turn(tmp_path: Path) -
     play(tmp_path, scene, works(full, DONE), writes("# short"), works(DONE))
 
 
+def test_notes_that_cannot_be_stored_after_a_turn_are_told_once_and_stand_in_the_next_prompt(tmp_path: Path) -> None:
+    full = {"type": "assistant", "message": {"content": [], "usage": {"input_tokens": 150_000}}}
+
+    async def scene(made: Rig) -> None:
+        for body in ("one", "two", "three"):
+            await made.turn_done(await made.broker.send("operator", "worker", body))
+        assert await made.outcomes() == ["completed", "claude_crashed", "completed", "completed"]
+        prompt, arguments = runs(tmp_path)[2]
+        assert "--session-id" in arguments and "# short" in prompt
+        (word,) = await told(made)
+        assert "My notes cannot be written" in word
+
+    link = "ln -sf /gone /state/notes.md\n"
+    play(tmp_path, scene, works(full, DONE, more=link), writes("# short"), works(DONE))
+
+
 def test_without_the_model_a_session_that_can_go_on_goes_on(tmp_path: Path) -> None:
     full = {"type": "assistant", "message": {"content": [], "usage": {"input_tokens": 150_000}}}
 

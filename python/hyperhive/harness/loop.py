@@ -323,7 +323,8 @@ class Harness:
             self._link.wait(verdict, PAUSES[Outcome.DISK_FULL])
             return False
         record.end(self._link, begun.turn, replace(done.verdict, detail=done.detail), done.events)
-        if not done.written and not (done.text and must(done.events)):
+        full = room.is_full(self._config.state)
+        if not done.written and (not done.text or (full and not must(done.events))):
             return False
         if not done.written:  # the agent has put something in the way, or the disk is full now
             self._link.tell(f"My notes cannot be written ({done.detail}). They stand in my next prompt instead.")
