@@ -47,6 +47,7 @@ def result(**fields: Any) -> dict[str, Any]:
         (result(api_error_status=404), Outcome.NO_MODEL),
         (result(api_error_status=403), Outcome.NO_MODEL),
         (result(api_error_status=400, result="API Error: 400 bad tool ids"), Outcome.REFUSED),
+        (result(api_error_status=422, result="API Error: 422 unprocessable, says a proxy"), Outcome.REFUSED),
         (result(api_error_status=400, result="Credit balance is too low"), Outcome.USAGE_LIMIT),
         (result(stop_reason="refusal", result="API Error: … unable to respond …"), Outcome.REFUSED),
         (result(result="API Error: The model has reached its context window limit."), Outcome.OVERFLOW),

@@ -176,7 +176,7 @@ def _failure(result: dict[str, Any]) -> Outcome:
         Outcome.USAGE_LIMIT: any(each in words for each in _LIMITS),
         Outcome.OVERLOADED: status in (429, 500, 503, 529),
         Outcome.NO_MODEL: status in (403, 404),
-        Outcome.REFUSED: status == 400 or result.get("stop_reason") == "refusal",
+        Outcome.REFUSED: status in (400, 422) or result.get("stop_reason") == "refusal",
         Outcome.CRASHED: status is None and result.get("subtype") == "error_during_execution",  # a fault of its own
     }
     return next((outcome for outcome, holds in checks.items() if holds), Outcome.UNREACHABLE)
