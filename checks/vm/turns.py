@@ -76,12 +76,13 @@ with subtest("the turns ran as the agent's own user in units of their own"):
     assert owner == 1879048192 + 65536 + 1000, owner
 
 with subtest("an agent that has removed its working directory works on"):
-    host.succeed("systemd-run --quiet --machine=worker --uid=agent --pipe --wait -- rm -r /state/work")
+    inside = "systemd-run --quiet --machine=worker --uid=agent --pipe --wait --"
+    host.succeed(f"{inside} rm -r /state/work", f"{inside} ln -s /gone /state/work")
     steps = json.dumps([{"text": "done"}])
     script = "REHEARSE:" + base64.b64encode(steps.encode()).decode()  # hyperhive.rehearsal.script
     host.succeed(f"hyperhive send worker {shlex.quote(script)}")
     quiet()
-    host.succeed(f"test -d {state}")
+    host.succeed(f"test -d {state}", f"test ! -L {state}")
     last = json.loads(host.succeed("hyperhive agent turns worker --json"))[0]
     assert last["outcome"] == "completed", last
 

@@ -199,15 +199,21 @@ def test_a_turn_of_an_impossible_cost_has_ended_all_the_same(tmp_path: Path) -> 
     play(tmp_path, scene, answers({**DONE, "total_cost_usd": 2e6}))
 
 
-def test_an_agent_that_has_removed_its_working_directory_works_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "removed",
+    ["rmdir /state/work", "rmdir /state/work; touch /state/work", "rmdir /state/work; ln -s /gone /state/work"],
+)
+def test_an_agent_that_has_removed_its_working_directory_works_on(tmp_path: Path, removed: str) -> None:
     async def scene(made: Rig) -> None:
         for body in ("one", "two"):
             await made.turn_done(await made.broker.send("operator", "worker", body), 60)
         os.kill(made.harness_pid, signal.SIGKILL)
         await made.turn_done(await made.broker.send("operator", "worker", "three"), 60)
         assert len(made.crashes) == 1
+        await made.backend.stop("worker")
+        await made.start()
 
-    play(tmp_path, scene, answers() + "rmdir /state/work\n" + prints(DONE))
+    play(tmp_path, scene, answers() + removed + "\n" + prints(DONE))
 
 
 def test_what_is_kept_of_a_stream_does_not_grow_with_it() -> None:

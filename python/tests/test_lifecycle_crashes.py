@@ -53,14 +53,12 @@ def test_a_creation_that_cannot_be_finished_is_told_and_keeps_no_core_from_start
 
 
 def test_an_agent_that_cannot_be_started_is_told_and_keeps_no_core_from_starting(tmp_path: Path) -> None:
-    """It has put a file in the place of its working directory."""
+    """There is a file in the place of its state."""
 
     async def first(made: Hive) -> None:
         await made.create("alice")
         await made.create("bob")
-        work = tmp_path / "hive/agents/alice/state/work"
-        work.rmdir()
-        work.touch()
+        hide_state(tmp_path)
 
     async def second(made: Hive) -> None:
         async def seen() -> bool:
@@ -69,7 +67,7 @@ def test_an_agent_that_cannot_be_started_is_told_and_keeps_no_core_from_starting
         await until(seen)
         (event,) = await made.events("operator")
         assert (event["event"], event["agent"], event["given_up"]) == ("container_crash", "alice", True)
-        assert "work: File exists" in event["log"]
+        assert "state/work: Not a directory" in event["log"]
 
     play(tmp_path, first, second)
 
@@ -83,8 +81,7 @@ def test_an_agent_that_cannot_be_taken_up_on_a_full_disk_keeps_no_core_from_star
     async def first(made: Hive) -> None:
         await made.create("alice")
         await made.create("bob")
-        (tmp_path / "hive/agents/alice/state/work").rmdir()
-        (tmp_path / "hive/agents/alice/state/work").touch()
+        hide_state(tmp_path)
         await made.core.database.write(lambda c: agents.set_generation(c, "alice", generation))
         fill_next(monkeypatch)
 
@@ -95,6 +92,13 @@ def test_an_agent_that_cannot_be_taken_up_on_a_full_disk_keeps_no_core_from_star
         await until(seen)
 
     play(tmp_path, first, second)
+
+
+def hide_state(root: Path) -> None:
+    """Let alice not be startable."""
+    state = root / "hive/agents/alice/state"
+    state.rename(state.with_name("kept"))
+    state.touch()
 
 
 def fill_next(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from hyperhive import process
+from hyperhive import process, working_directory
 from hyperhive.containers import Applied, ContainerState, Crash, CrashHandler, Log
 from hyperhive.containers.cage import CLAUDE, CagePaths, bubblewrap, replace_file, write_etc
 from hyperhive.errors import HyperhiveError, Unavailable
@@ -151,7 +151,7 @@ class LocalBackend:
     def _write(self, applied: Applied, suffix: str = "") -> None:
         """Write what the harness reads: settings.json, harness.json and the cage's /etc."""
         paths = self._paths(applied.name)
-        (paths.state / "work").mkdir(parents=True, exist_ok=True)
+        working_directory.restore(paths.state)
         write_etc(paths.runtime / f"etc{suffix}", applied.settings)
         _replace(paths.runtime / f"settings.json{suffix}", applied.settings.to_json())
         harness = {

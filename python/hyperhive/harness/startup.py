@@ -8,10 +8,10 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO
 
-from hyperhive import process
+from hyperhive import process, working_directory
 from hyperhive.errors import BadInput, Conflict, HyperhiveError, Unavailable
 from hyperhive.harness.config import HarnessConfig
-from hyperhive.harness.turn import in_cage, restore_work
+from hyperhive.harness.turn import in_cage
 
 
 def lock(path: Path) -> IO[str]:
@@ -38,7 +38,8 @@ def check_cage(config: HarnessConfig, seconds: float, wait: AbstractContextManag
 
     Raises Unavailable (no answer in so many seconds, no cage) and HyperhiveError (it does not start).
     """
-    restore_work(config)
+    with contextlib.suppress(OSError):  # the cage says what is wrong
+        working_directory.restore(config.state)
     argv = [*in_cage(config, {}), config.claude, "--version"]
     try:
         with process.Popen(argv, stdin=process.DEVNULL, stdout=process.PIPE, stderr=process.PIPE) as child:

@@ -15,7 +15,7 @@ from importlib import resources
 from pathlib import Path
 from typing import IO, Any
 
-from hyperhive import process
+from hyperhive import process, working_directory
 from hyperhive.harness.claude import MODEL_PORT, command, environment
 from hyperhive.harness.config import HarnessConfig
 from hyperhive.harness.outcome import NO_HIVE, TOO_MUCH_MEMORY, Events, Outcome, Verdict, judge
@@ -124,7 +124,8 @@ def run_claude(
 ) -> tuple[Verdict, Events]:
     """Run that command of Claude Code in the cage; `hive`: it must have the hive's tools. Raises OSError."""
     deadline = time.monotonic() + config.settings.session.turnTimeout
-    restore_work(config)
+    with contextlib.suppress(OSError):  # the cage says what is wrong
+        working_directory.restore(config.state)
     pipes = _Pipes(hooks, Events(needs_hive=hive))
     inside, outside = os.pipe()
     with os.fdopen(outside, "wb") as lifeline:
@@ -141,12 +142,6 @@ def run_claude(
     if ended is not None:
         return ended, pipes.events
     return judge(pipes.events, pipes.stderr.decode(errors="replace")), pipes.events
-
-
-def restore_work(config: HarnessConfig) -> None:
-    """Make /state/work again if the agent has removed it: no bubblewrap starts without. In a guest turn.sh does."""
-    with contextlib.suppress(OSError):
-        (config.state / "work").mkdir(exist_ok=True)
 
 
 def _start(argv: list[str], prompt: str, lifeline: int) -> process.Popen[bytes]:

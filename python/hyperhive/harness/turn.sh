@@ -1,6 +1,7 @@
 # Runs inside the cage: brings the model's socket to a loopback port and becomes the command in "$@", which needs it
 # only later. PORT is where Claude Code looks for the Messages API. The relay ends with the cage, and the turn with it.
-# The working directory is made again where the agent has removed it.
+# The working directory is made again where the agent has removed it, or put something else there.
+if [ -L /state/work ] || { [ -e /state/work ] && [ ! -d /state/work ]; }; then mv -T /state/work "/state/work.$(date +%s%N)"; fi
 mkdir -p /state/work 2>/dev/null
 cd /state/work || exit 1
 {
