@@ -16,6 +16,7 @@ from importlib import resources
 from pathlib import Path
 
 from hyperhive import process
+from hyperhive.harness import sandbox
 from hyperhive.harness.config import HarnessConfig
 
 NOTES = "notes.md"
@@ -47,7 +48,7 @@ def run(config: HarnessConfig, given: bytes, *arguments: str) -> Changed:
         try:
             out, err = child.communicate(given, timeout=TIME)
         except process.TimeoutExpired:
-            child.kill()
+            sandbox.kill(child)
             out, err = b"", b"it took too long"
         code = child.wait()
     said = err.decode(errors="replace").strip().splitlines()[-1:]

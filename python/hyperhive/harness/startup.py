@@ -10,6 +10,7 @@ from typing import IO
 
 from hyperhive import process, working_directory
 from hyperhive.errors import BadInput, Conflict, HyperhiveError, Unavailable
+from hyperhive.harness import sandbox
 from hyperhive.harness.config import HarnessConfig
 from hyperhive.harness.turn import in_cage
 
@@ -49,7 +50,7 @@ def check_cage(config: HarnessConfig, seconds: float, wait: AbstractContextManag
             except process.TimeoutExpired as error:
                 raise Unavailable(f"`claude --version` gave no answer within {seconds:g} s") from error
             finally:
-                child.kill()
+                sandbox.kill(child)
     except OSError as error:
         raise Unavailable(f"the cage does not start: {argv[0]}: {error.strerror}") from error
     if child.returncode != 0:

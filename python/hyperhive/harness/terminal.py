@@ -13,6 +13,7 @@ import termios
 from dataclasses import dataclass, field
 
 from hyperhive import process
+from hyperhive.harness import sandbox
 from hyperhive.harness.claude import environment
 from hyperhive.harness.config import HarnessConfig
 
@@ -130,7 +131,7 @@ def _say_goodbye(terminal: _Terminal, child: process.Popen[bytes]) -> None:
 
 
 def _end(config: HarnessConfig, child: process.Popen[bytes]) -> None:
-    child.kill()
+    sandbox.kill(child)
     child.wait()
     if config.terminal_end:  # a unit outlives the program that started it
         with process.Popen(list(config.terminal_end), stdout=process.DEVNULL, stderr=process.DEVNULL) as ending:

@@ -12,10 +12,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
-from pathlib import Path
 from typing import IO, Any
 
 from hyperhive import process, working_directory
+from hyperhive.harness import sandbox
 from hyperhive.harness.claude import MODEL_PORT, command, environment
 from hyperhive.harness.config import HarnessConfig
 from hyperhive.harness.outcome import NO_HIVE, TOO_MUCH_MEMORY, Events, Outcome, Verdict, judge
@@ -178,15 +178,13 @@ class _Child:
     def kill(self) -> None:
         """End the whole cage."""
         self.watch()
-        self.process.kill()
+        sandbox.kill(self.process)
         self.lifeline.close()
 
     def watch(self) -> None:
-        """Get hold of the cage's first process, a bubblewrap's child: it dies last."""
-        with contextlib.suppress(OSError):  # it has ended
-            path = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-            if not self.first:
-                self.first.extend(os.pidfd_open(int(pid)) for pid in path.read_text().split())
+        """Get hold of the cage's first process: it dies last."""
+        if not self.first:
+            self.first.extend(sandbox.first(self.process))
 
     def end(self) -> None:
         """Leave nothing of it; a unit runs on also when systemd-run was killed, or lost the bus."""
