@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -42,6 +46,31 @@ def test_the_wrong_role_is_refused_and_the_right_program_named(
     mine = Role.AGENT if program == "hive-ag3nt" else Role.MANAGER
     assert main(program, mine, ["--config", str(path)]) == 3
     assert capsys.readouterr().err == f"error: worker is of role {role}; start it with {right}\n"
+
+
+def test_a_core_that_was_killed_before_its_harness_could_hear_of_it_leaves_none(tmp_path: Path) -> None:
+    """The kernel tells of a parent's death only who has asked for it before: setpriv, here too late."""
+    path = write(tmp_path / "harness.json", config(tmp_path, answers(DONE)))
+    harness = "import sys; from hyperhive.harness.main import agent; sys.argv[0] = 'hive-ag3nt'; agent()"
+    late = f'while kill -0 "$2" 2>/dev/null; do sleep 0.01; done; echo $$ > {tmp_path}/pid; exec setpriv "$@"'
+    words = ["--pdeathsig", "KILL", "--", sys.executable, "-c", harness, "--config", str(path), "--parent"]
+    core = f"""
+import os, subprocess
+log = open({str(tmp_path / "log")!r}, "w")
+words = {words!r} + [str(os.getpid())]
+subprocess.Popen(["sh", "-c", {late.replace('"$2"', "$PPID")!r}, "late", *words], stderr=log)
+"""
+    environment = {**os.environ, "PYTHONPATH": "python"}
+    core_pid = subprocess.Popen([sys.executable, "-c", core], env=environment)
+    assert core_pid.wait() == 0
+    until = time.monotonic() + 20
+    while "has ended" not in (tmp_path / "log").read_text():
+        assert time.monotonic() < until, (tmp_path / "log").read_text()
+        time.sleep(0.02)
+    pid = int((tmp_path / "pid").read_text())
+    while Path(f"/proc/{pid}").exists():
+        assert time.monotonic() < until
+        time.sleep(0.02)
 
 
 def test_a_flag_that_does_not_exist_is_a_usage_error() -> None:

@@ -211,6 +211,7 @@ class LocalBackend:
         program = "hive-m1nd" if applied.settings.role is Role.MANAGER else "hive-ag3nt"
         config = self._paths(applied.name).runtime / "harness.json"
         argv = [self._setpriv, "--pdeathsig", "KILL", "--", process.find_own(program), "--config", str(config)]
+        argv += ["--parent", str(os.getpid())]
         try:
             with _log_file(self._log_path(applied.name)) as output:
                 running.child = await process.start(argv, env=_environment(), output=output.fileno())

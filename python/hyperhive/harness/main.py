@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hyperhive.errors import HyperhiveError
+from hyperhive.errors import HyperhiveError, Unavailable
 from hyperhive.harness.client import HarnessClient
 from hyperhive.harness.config import HarnessConfig
 from hyperhive.harness.control import listen
@@ -39,6 +40,9 @@ def main(program: str, role: Role, arguments: Sequence[str]) -> int:
         epilog="Its backend starts it. SIGTERM ends it after the running turn; a second one interrupts the turn.",
     )
     parser.add_argument("--config", type=Path, default=Path("/etc/hyperhive/harness.json"), metavar="FILE")
+    parser.add_argument(
+        "--parent", type=int, metavar="PID", help="do not start if that process is gone, or another one"
+    )
     _add_debug(parser)
     options = parser.parse_args(arguments)
     try:
@@ -46,6 +50,8 @@ def main(program: str, role: Role, arguments: Sequence[str]) -> int:
         if options.command == "debug":
             return _debug(options, config)
         check_role(config, role)
+        if options.parent not in (None, os.getppid()):  # it ended before its death could be a signal to this process
+            raise Unavailable(f"process {options.parent}, which started this one, has ended")
         harness = Harness(options.config)
         signal.signal(signal.SIGTERM, harness.terminate)
         listen(options.config)
