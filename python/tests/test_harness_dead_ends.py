@@ -5,14 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
 import signal
-import subprocess
-import sys
 import time
 import tracemalloc
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +28,6 @@ from harness_rig import (
     runs,
     stand_in,
     state_of,
-    write,
 )
 from settings_samples import sample
 from test_harness_refused import hears
@@ -108,36 +104,6 @@ def test_mail_that_was_handed_to_nobody_comes_when_the_core_is_back(tmp_path: Pa
         await made.turn_done(message, 60)
 
     play(tmp_path, scene, answers(DONE))
-
-
-@pytest.mark.parametrize(
-    ("broken", "ends"), [("echo 'no, not this' >&2; exit 1", ["claude_crashed"] * 3), ("sleep 100", ["turn_timeout"])]
-)
-def test_a_session_with_which_claude_does_not_begin_is_left_for_a_fresh_one(
-    tmp_path: Path, broken: str, ends: list[str]
-) -> None:
-    async def scene(made: Rig) -> None:
-        (state_of(tmp_path) / "notes.md").write_text("what lasts")
-        for body in ("one", "two", "three"):
-            await made.turn_done(await made.broker.send("operator", "worker", body), 90)
-        assert await made.outcomes() == ["completed", *ends, "completed", "completed"]
-        assert "what lasts" in runs(tmp_path)[1 + len(ends)][0]
-
-    first = f"{answers(DONE)}echo $session > /state/bad\n"
-    later = f'case "$*" in *"--resume $(cat /state/bad)"*) {broken} ;; esac\n'
-    play(tmp_path, scene, first, later + answers(DONE), session=limits(turnTimeout=10))
-
-
-def test_a_claude_that_begins_with_no_session_costs_none(tmp_path: Path) -> None:
-    """A new Claude Code that is broken is mended some day; the session goes on then."""
-
-    async def scene(made: Rig) -> None:
-        first = await made.turn_done(await made.broker.send("operator", "worker", "one"))
-        second = await made.turn_done(await made.broker.send("operator", "worker", "two"), 90)
-        assert await made.outcomes() == ["completed", *["claude_crashed"] * 4, "completed"]
-        assert first["session_id"] == second["session_id"]
-
-    play(tmp_path, scene, answers(DONE), *["echo 'unknown option' >&2; exit 1\n"] * 4, answers(DONE))
 
 
 def test_a_turn_may_take_a_day(tmp_path: Path) -> None:
@@ -242,67 +208,6 @@ def test_a_unit_that_does_not_stop_in_time_ends_neither_the_turn_nor_the_harness
     assert time.monotonic() - began < 10
 
 
-def test_a_full_disk_under_the_log_does_not_end_the_harness(tmp_path: Path) -> None:
-    path = write(tmp_path / "harness.json", config(tmp_path, answers(DONE)))
-    argv = [sys.executable, "-c", "from hyperhive.harness.main import agent; agent()", "--config", str(path)]
-    with (
-        Path("/dev/full").open("w") as full,
-        subprocess.Popen(argv, stderr=full, env={**os.environ, "PYTHONPATH": "python"}) as child,
-    ):
-        try:
-            with pytest.raises(subprocess.TimeoutExpired):  # no core is there, which it says again and again
-                child.wait(4)
-            child.terminate()
-            assert child.wait(10) == 0
-        finally:
-            child.kill()
-
-
-@pytest.fixture
-def few_files(tmp_path: Path) -> Iterator[Path]:
-    """A hive whose worker's disk has room for few files."""
-    home = state_of(tmp_path)
-    home.mkdir(parents=True)
-    mount = ["mount", "-t", "tmpfs", "-o", "size=4m,nr_inodes=60", "tmpfs", str(home)]
-    if os.geteuid() != 0 or subprocess.run(mount, check=False).returncode:
-        pytest.skip("mounting a small file system needs root")
-    yield tmp_path
-    subprocess.run(["umount", "--lazy", home], check=True)
-
-
-def test_a_disk_with_no_room_for_another_file_is_full(few_files: Path) -> None:
-    fills = "mkdir /state/fill; i=0; while : > /state/fill/$i; do i=$((i + 1)); done 2>/dev/null\n"
-
-    async def scene(made: Rig) -> None:
-        message = await made.broker.send("operator", "worker", "hi")
-        await made.until(lambda c: c.execute("SELECT 1 FROM messages WHERE recipient = 'operator'").fetchone(), 90)
-        assert "disk_full" in (await made.broker.inbox(all_=True, limit=1))[0].body
-        shutil.rmtree(state_of(few_files) / "fill")
-        await made.turn_done(message)
-
-    play(few_files, scene, answers() + fills, answers(DONE))
-
-
-def test_a_full_disk_costs_no_compactions_whose_notes_it_has_no_room_for(few_files: Path) -> None:
-    fills = "cat /dev/zero > /state/fill 2>/dev/null\n"
-    compactions = "SELECT count(*) FROM turns WHERE purpose = 'compaction'"
-
-    async def scene(made: Rig) -> None:
-        message = await made.broker.send("operator", "worker", "hi")
-        await made.until(lambda c: c.execute("SELECT 1 FROM messages WHERE recipient = 'operator'").fetchone(), 90)
-        assert "disk_full" in (await made.broker.inbox(all_=True, limit=1))[0].body
-        assert await made.database.read(lambda c: c.execute(compactions).fetchone()) == (0,)
-        (state_of(few_files) / "fill").unlink()
-        await made.turn_done(message, 60)
-        assert await made.database.read(lambda c: c.execute(compactions).fetchone()) == (1,)
-        assert "two of the five files" in (state_of(few_files) / "notes.md").read_text()
-
-    asked = f'case "$*" in *no-session*)\n{prints({**DONE, "result": "# two of the five files"})}exit ;;'
-    turn = f"{asked} esac\n{hears()}if grep -q 'grew too long' /state/runs/$number/prompt; then\n{prints(DONE)}"
-    full = f"if [ ! -e /state/full ]; then\n: > /state/full\n{fills}fi\n{prints(OVERFLOW)}"
-    play(few_files, scene, f"{turn}else\n{full}fi\n")
-
-
 def test_an_ear_that_has_no_thread_to_answer_with_listens_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As under a limit of processes, which the agent has used up."""
     tried: list[str] = []
@@ -389,28 +294,6 @@ def test_mail_stands_once_in_its_session_however_often_it_is_tried(tmp_path: Pat
         assert [prompt.count("hello") for prompt, _ in runs(tmp_path)] == [1, 0, 0]
 
     play(tmp_path, scene, hears(AWAY), prints(INIT) + "kill -9 $$\n", answers(DONE))
-
-
-def test_a_claude_that_hangs_before_it_begins_costs_no_mail(tmp_path: Path) -> None:
-    async def scene(made: Rig) -> None:
-        await made.turn_done(await made.broker.send("operator", "worker", "hi"), 60)
-        assert await made.outcomes() == ["turn_timeout", "completed"]
-        assert await made.broker.inbox(all_=True, limit=1) == [], "no dead letter"
-
-    play(tmp_path, scene, "sleep 100\n", answers(DONE), session=limits(turnTimeout=10))
-
-
-@pytest.mark.parametrize("away", [True, False])
-def test_a_session_with_which_claude_does_not_begin_becomes_notes(tmp_path: Path, away: bool) -> None:
-    async def scene(made: Rig) -> None:
-        for body in ("one", "two"):
-            await made.turn_done(await made.broker.send("operator", "worker", body), 90)
-        ends = ["claude_crashed"] * 3 + ["model_unreachable" if away else "completed"]
-        assert await made.outcomes() == ["completed", *ends, "completed"]
-        assert "two of the five files" in runs(tmp_path)[5][0]
-
-    begun = prints({**INIT, "mcp_servers": []}, AWAY if away else {**DONE, "result": "two of the five files"})
-    play(tmp_path, scene, hears(DONE), *["exit 1\n"] * 3, begun, answers(DONE))
 
 
 def test_mail_that_takes_its_harness_with_it_takes_no_other_of_its_batch(tmp_path: Path) -> None:
