@@ -13,7 +13,7 @@ from checks.soak.ledger import Ledger
 from hyperhive.rehearsal.play import REHEARSED
 from hyperhive.store import audit
 
-HARNESS = ("I cannot think: ", "A turn ended with ")
+HARNESS = ("I cannot think: ", "My notes cannot be written ")
 """What a harness itself tells the operator."""
 STAYING = ("core.lock", "harness.lock", "notes.md.new")
 """Files that may be there after a kill: locks that nobody holds, notes that the next change of them replaces."""

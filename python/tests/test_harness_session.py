@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive.harness.session import Session, SessionFile
+from hyperhive.harness.session import Session, SessionFile, Unwritten
 
 
 def file(root: Path) -> SessionFile:
@@ -62,6 +62,25 @@ def test_a_broken_file_means_a_fresh_session(tmp_path: Path, text: str) -> None:
 def test_forgetting_nothing_is_fine(tmp_path: Path) -> None:
     file(tmp_path).forget()
     assert file(tmp_path).current().fresh
+
+
+def test_notes_that_cannot_be_kept_on_a_full_disk_leave_the_old_ones_and_no_half_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = Unwritten(tmp_path)
+    assert held.keep(b"old")
+
+    def full(path: Path, text: bytes) -> None:
+        path.touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        assert not held.keep(b"new")
+    (tmp_path / "unwritten.new").touch()  # of a harness that was killed
+    assert (held.text, Unwritten(tmp_path).text) == (b"old", b"old")
+    assert [path.name for path in tmp_path.iterdir()] == ["unwritten.md"]
+    assert held.keep(b"") and list(tmp_path.iterdir()) == []
 
 
 def test_a_full_disk_ends_the_session_and_not_the_harness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

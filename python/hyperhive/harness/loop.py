@@ -326,9 +326,11 @@ class Harness:
         full = room.is_full(self._config.state)
         if not done.written and (not done.text or (full and not must(done.events))):
             return False
-        if not done.written:  # the agent has put something in the way, or the disk is full now
+        if not self._unwritten.keep(b"" if done.written else done.text) and not done.written:  # no room anywhere
+            self._link.wait(room.none_left(self._config.state), PAUSES[Outcome.USAGE_LIMIT])
+            return False
+        if not done.written:  # the agent has put something in the way, or its disk is full now
             self._link.tell(f"My notes cannot be written ({done.detail}). They stand in my next prompt instead.")
-        self._unwritten.keep(b"" if done.written else done.text)
         self._session.forget()
         return True
 

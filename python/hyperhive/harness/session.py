@@ -71,16 +71,26 @@ class Unwritten:
 
     def __init__(self, private: Path) -> None:
         self._path = private / "unwritten.md"
+        self._new = private / "unwritten.new"
         self.text = b""
+        self._clear()  # of one that was killed
         with contextlib.suppress(OSError):
             self.text = self._path.read_bytes()
 
-    def keep(self, text: bytes) -> None:
-        """Hold these instead; empty: none any more. On a full disk they live as long as the harness."""
-        self.text = text
-        new = self._path.with_suffix(".new")
-        with contextlib.suppress(OSError):
-            self._path.unlink(missing_ok=True)
+    def keep(self, text: bytes) -> bool:
+        """Hold these instead; empty: none any more. False: they could not be stored, and the old ones are held."""
+        try:
             if text:
-                new.write_bytes(text)
-                new.replace(self._path)
+                self._new.write_bytes(text)
+                self._new.replace(self._path)
+            else:
+                self._path.unlink(missing_ok=True)
+        except OSError:
+            self._clear()
+            return False
+        self.text = text
+        return True
+
+    def _clear(self) -> None:
+        with contextlib.suppress(OSError):
+            self._new.unlink(missing_ok=True)
