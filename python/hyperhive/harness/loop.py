@@ -30,7 +30,7 @@ LEASE_MARGIN = 900.0
 TRIES = 3
 """How often a message is tried that grows too long, or is refused, even in a fresh session."""
 LOST = 2
-"""How often a batch may come back before its messages are served one by one."""
+"""How often a batch may come back before it is served in parts."""
 CRASHES = 5
 """How often a batch is tried over which Claude Code crashes."""
 LEFT = {Outcome.OVERFLOW: GREW, Outcome.REFUSED: DECLINED}
@@ -111,13 +111,16 @@ class Harness:
                 self._put_back(batch)
 
     def _deliver(self, batch: list[dict[str, Any]]) -> bool:
-        """Serve it; mail of which one may take the harness with it, since that came back twice, each alone: now from
-        the first one, next time from the last, so that all get a turn but that one. Returns what `_serve` does.
+        """Serve it. Of mail that came back twice, one may take the harness with it: it is served in quarters from the
+        first, then one by one from the last, then from the first, so that all get a turn but that one. Returns what
+        `_serve` does.
         """
         attempts = max((message["attempts"] for message in batch), default=0)
         if not batch or attempts <= LOST:
             return not batch or self._serve(batch)
-        return all(self._serve([message]) for message in batch[:: 1 if attempts % 2 else -1])
+        size = max(1, len(batch) // 4) if attempts == LOST + 1 else 1
+        groups = [batch[at : at + size] for at in range(0, len(batch), size)]
+        return all(self._serve(group) for group in groups[:: 1 if attempts % 2 else -1])
 
     def _put_back(self, batch: list[dict[str, Any]]) -> None:
         """Told to stop when no turn over the batch ran: the next harness gets it as if it had never been given out."""
