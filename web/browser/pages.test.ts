@@ -48,6 +48,26 @@ test("who follows a link before the page's first frame is over gets there", asyn
   expect(sins).toEqual([]);
 });
 
+test("what is given the focus as a page appears keeps it", async () => {
+  const { page } = await hive.operator("#/audit");
+  const kept = await page.evaluate(async () => {
+    const given = new Promise<Element>((resolve) => {
+      new MutationObserver((_, observer) => {
+        const select = document.querySelector<HTMLElement>(".filter select");
+        if (select === null || location.hash !== "#/proposals") return;
+        observer.disconnect();
+        select.focus();
+        resolve(select);
+      }).observe(document.body, { childList: true, subtree: true });
+    });
+    location.hash = "#/proposals";
+    const select = await given;
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    return document.activeElement === select;
+  });
+  expect(kept).toBe(true);
+});
+
 test("a mail is answered and a dialog is left with the keyboard alone", async () => {
   await hive.hive.ask("mail", { sender: "worker", body: "shall I go on?" });
   const { page } = await hive.operator();

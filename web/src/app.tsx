@@ -94,7 +94,8 @@ function placeOf(route: Route): string {
 function useArrival(route: Route): void {
   const place = placeOf(route);
   const first = useRef(true);
-  useEffect(() => {
+  useLayoutEffect(() => {
+    // at once: later it would take the focus from what a key has given it to meanwhile
     if (!first.current) {
       scrollTo(0, 0);
       document.getElementById("content")?.focus({ preventScroll: true });
