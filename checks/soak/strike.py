@@ -102,7 +102,7 @@ class Striker:
             self.hive.revive()
             return not self.hive.query(query, DELIVERIES)[0][0]
 
-        self.hive.wait(done, 240, "a message that was interrupted four times gets no turn")
+        self.hive.wait(done, 90, "a message that was interrupted four times gets no turn")
 
     def _kill_claude(self, agent: str) -> bool:
         """Any process of a turn that runs, its cage included; another agent's if this one is idle."""

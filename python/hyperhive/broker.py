@@ -19,7 +19,7 @@ from hyperhive.errors import BadInput, HyperhiveError, MailboxFull, NotFound, Un
 from hyperhive.exchange import OPERATOR, SYSTEM, Draft, check_body, operators, placed
 from hyperhive.hub import Hub
 from hyperhive.loop_guard import LoopGuard
-from hyperhive.store import agents, messages, parked
+from hyperhive.store import agents, leases, messages, parked
 from hyperhive.store.database import Database
 from hyperhive.store.messages import Filter, Message, Question
 
@@ -157,7 +157,7 @@ class Broker:
         with self._listen(recipient) as arrival:  # before the first look, so that nothing slips through
             while True:
                 arrival.clear()
-                due = await self._database.read(lambda c: messages.due(c, recipient))
+                due = await self._database.read(lambda c: leases.due(c, recipient))
                 if due is not None:
                     due = max(due, *(hold(recipient) or 0.0 for hold in self._holds), 0.0)
                 if due is not None and due <= time.time():
@@ -175,7 +175,7 @@ class Broker:
                 raise Unavailable(f"{recipient} gave up {most} messages already; have the operator look at them")
             tired = parked.park_tired(connection, recipient, self._limits.max_attempts)
             told = self._tell_parked(connection, [(each, mail_events.tired(each)) for each in tired])
-            return messages.lease(connection, recipient, until=time.time() + lease, limit=limit), len(tired), told
+            return leases.lease(connection, recipient, until=time.time() + lease, limit=limit), len(tired), told
 
         leasing = asyncio.ensure_future(self._database.write(work))
         try:
@@ -221,7 +221,7 @@ class Broker:
     async def release(self, recipient: str, ids: Sequence[int]) -> None:
         """Undo the lease of messages that nobody works on; they wait again at once, and the attempt does not count."""
         if ids:
-            await self._database.write(lambda c: messages.release(c, recipient, ids))
+            await self._database.write(lambda c: leases.release(c, recipient, ids))
             self.wake(recipient)
 
     def give_back(self, connection: sqlite3.Connection, recipient: str) -> None:
@@ -229,12 +229,12 @@ class Broker:
         mail is held back from it now: else it would come again at once, for ever.
         """
         if any((hold(recipient) or 0.0) > time.time() for hold in self._holds):
-            leased = messages.leased(connection, recipient)
-            messages.release(connection, recipient, [message.id for message in leased])
+            leased = leases.leased(connection, recipient)
+            leases.release(connection, recipient, [message.id for message in leased])
 
     async def end_leases(self, recipient: str) -> None:
         """Let everything that the recipient held wait again at once (its harness started anew); attempts stay."""
-        await self._database.write(lambda c: messages.end_leases(c, recipient))
+        await self._database.write(lambda c: leases.end_leases(c, recipient))
         self.wake(recipient)
 
     async def ack(self, recipient: str, ids: Sequence[int]) -> int:

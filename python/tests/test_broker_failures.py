@@ -143,3 +143,24 @@ def test_an_agent_that_another_draws_into_a_long_exchange_still_reaches_the_oper
             assert unread[:2] == ["what now?", "my mail is parked"]
 
     within(test())
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 20])
+def test_mail_that_ends_its_harness_takes_no_other_with_it_wherever_it_stands(tmp_path: Path, count: int) -> None:
+    async def test() -> None:
+        async with mail(tmp_path) as hive:
+            for place in {0, 1, count // 2, count - 2, count - 1} & set(range(count)):
+                sent = [await hive.broker.send(OPERATOR, "bob", "x") for _ in range(count)]
+                turns = 0
+                while batch := [message.id for message in await hive.broker.recv("bob")]:
+                    turns += 1
+                    if sent[place] in batch:
+                        await hive.broker.end_leases("bob")
+                    else:
+                        assert await hive.broker.ack("bob", batch) == len(batch)
+                letters = await hive.database.read(parked.dead_letters)
+                assert [letter.id for letter in letters][:1] == [sent[place]]
+                assert turns <= 5 + 5 + count // 5, "the others come in few, not all alone"
+            assert len(letters) == len({0, 1, count // 2, count - 2, count - 1} & set(range(count)))
+
+    within(test())

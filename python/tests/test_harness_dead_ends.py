@@ -36,7 +36,6 @@ from test_harness_turn import until_dead
 from hyperhive.dead_letters import DeadLetters
 from hyperhive.errors import Rejected
 from hyperhive.harness import control, turn
-from hyperhive.harness.loop import Harness
 from hyperhive.harness.outcome import Events, Outcome
 from hyperhive.harness.session import Session
 
@@ -316,23 +315,3 @@ def test_mail_that_takes_its_harness_with_it_takes_no_other_of_its_batch(tmp_pat
             await made.turn_done(good)
 
     play(tmp_path, scene, script + prints(DONE))
-
-
-@pytest.mark.parametrize("count", [1, 2, 3, 7, 20])
-def test_wherever_such_mail_stands_all_other_of_its_batch_is_served_before_it_is_given_up(count: int) -> None:
-    for poison in range(count):
-        left = list(range(count))
-        for attempt in range(1, 6):
-            harness = object.__new__(Harness)
-
-            def serve(batch: list[dict[str, Any]], left: list[int] = left, poison: int = poison) -> bool:
-                ids = [message["id"] for message in batch]
-                if poison in ids:
-                    raise KeyboardInterrupt  # as near as a test comes to SIGKILL
-                left[:] = [each for each in left if each not in ids]
-                return True
-
-            harness._serve = serve  # type: ignore[method-assign, assignment]
-            with pytest.raises(KeyboardInterrupt):
-                harness._deliver([{"id": each, "attempts": attempt} for each in left])
-        assert left == [poison]

@@ -36,7 +36,7 @@ from harness_rig import (
 from hyperhive.errors import Conflict, HyperhiveError, Unavailable
 from hyperhive.harness.link import CORE_TIME
 from hyperhive.harness.loop import Harness
-from hyperhive.store import messages
+from hyperhive.store import leases
 
 pytestmark = pytest.mark.skipif(LACKING is not None, reason=SKIP_REASON)
 
@@ -164,7 +164,7 @@ def test_a_model_that_says_no_for_a_while_keeps_the_mail_and_the_operator_is_tol
             await made.until(lambda c: c.execute("SELECT 1 FROM messages WHERE recipient = 'operator'").fetchone())
             (word,) = await told(made)
             assert outcome in word and str(failure["result"]) in word
-            held = await made.database.read(lambda c: messages.leased(c, "worker"))
+            held = await made.database.read(lambda c: leases.leased(c, "worker"))
             assert [each.id for each in held] == [message]
             started = time.monotonic()
             await made.backend.stop("worker")  # it waits for minutes, but not when told to stop

@@ -13,7 +13,7 @@ from mail_rig import FREE, Mail, mail, until
 
 from hyperhive.bounds import BrokerLimits, HistoryLimits
 from hyperhive.retention import Retention
-from hyperhive.store import audit, history, messages, proposals, turns, usage
+from hyperhive.store import audit, history, leases, messages, proposals, turns, usage
 from hyperhive.store.messages import Message, Question
 from hyperhive.store.usage import Use
 
@@ -327,5 +327,5 @@ def exchange(connection: sqlite3.Connection, number: int) -> None:
     for _ in range(number // 100):
         for _ in range(100):
             messages.insert(connection, sender="alice", recipient="bob", kind="mail", body="x" * 200)
-        leased = messages.lease(connection, "bob", until=time.time() + 60, limit=100)
+        leased = leases.lease(connection, "bob", until=time.time() + 60, limit=100)
         messages.deliver(connection, "bob", ids(leased))

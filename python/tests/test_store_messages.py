@@ -11,7 +11,7 @@ import mail_rig
 import pytest
 
 from hyperhive.errors import NotFound
-from hyperhive.store import messages, parked
+from hyperhive.store import leases, messages, parked
 
 HOUR = 3600.0
 
@@ -27,7 +27,7 @@ def put(connection: sqlite3.Connection, body: str = "hello", *, to: str = "bob",
 
 
 def lease(connection: sqlite3.Connection, *, seconds: float = HOUR, limit: int = 10) -> list[int]:
-    return [m.id for m in messages.lease(connection, "bob", until=time.time() + seconds, limit=limit)]
+    return [m.id for m in leases.lease(connection, "bob", until=time.time() + seconds, limit=limit)]
 
 
 def waiting(connection: sqlite3.Connection) -> list[int]:
@@ -71,39 +71,39 @@ def test_a_leased_message_does_not_wait_until_its_lease_ends(connection: sqlite3
     assert waiting(connection) == [second]
     connection.execute("UPDATE messages SET lease_until = ? WHERE id = ?", (time.time() - 1, first))
     assert waiting(connection) == [first, second]
-    assert [m.attempts for m in messages.lease(connection, "bob", until=time.time() + 9, limit=9)] == [2, 1]
+    assert [m.attempts for m in leases.lease(connection, "bob", until=time.time() + 9, limit=9)] == [2, 1]
 
 
 def test_a_batch_has_a_bound_of_bytes_and_at_least_one_message(
     connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(messages, "BATCH", 3)
+    monkeypatch.setattr(leases, "BATCH", 3)
     for body in ("ä", "b", "c", "long"):
         messages.insert(connection, sender="alice", recipient="bob", kind="mail", body=body)
 
     def batch() -> list[str]:
-        return [each.body for each in messages.lease(connection, "bob", until=time.time() + 60, limit=10)]
+        return [each.body for each in leases.lease(connection, "bob", until=time.time() + 60, limit=10)]
 
     assert [batch() for _ in range(4)] == [["ä", "b"], ["c"], ["long"], []]
 
 
 def test_due_is_now_for_fresh_mail_the_leases_end_for_leased_and_never_for_none(connection: sqlite3.Connection) -> None:
-    assert messages.due(connection, "bob") is None
+    assert leases.due(connection, "bob") is None
     put(connection)
-    assert messages.due(connection, "bob") == 0
+    assert leases.due(connection, "bob") == 0
     until = time.time() + HOUR
-    messages.lease(connection, "bob", until=until, limit=1)
-    assert messages.due(connection, "bob") == until
-    assert messages.due(connection, "alice") is None
+    leases.lease(connection, "bob", until=until, limit=1)
+    assert leases.due(connection, "bob") == until
+    assert leases.due(connection, "alice") is None
 
 
 def test_a_release_gives_the_attempt_back(connection: sqlite3.Connection) -> None:
     number = put(connection)
     lease(connection)
-    messages.release(connection, "alice", [number])  # which are not hers
+    leases.release(connection, "alice", [number])  # which are not hers
     assert messages.get(connection, number).attempts == 1
-    messages.release(connection, "bob", [number])
-    messages.release(connection, "bob", [number])  # a second time there is nothing to release
+    leases.release(connection, "bob", [number])
+    leases.release(connection, "bob", [number])  # a second time there is nothing to release
     assert waiting(connection) == [number]
     assert messages.get(connection, number).attempts == 0
 
@@ -111,22 +111,22 @@ def test_a_release_gives_the_attempt_back(connection: sqlite3.Connection) -> Non
 def test_ended_leases_keep_their_attempts_and_touch_nobody_else(connection: sqlite3.Connection) -> None:
     number, other = put(connection), put(connection, to="carol")
     lease(connection)
-    messages.lease(connection, "carol", until=time.time() + HOUR, limit=1)
-    messages.end_leases(connection, "bob")
+    leases.lease(connection, "carol", until=time.time() + HOUR, limit=1)
+    leases.end_leases(connection, "bob")
     assert messages.get(connection, number).attempts == 1
     assert waiting(connection) == [number]
-    assert [m.id for m in messages.leased(connection, "carol")] == [other]
+    assert [m.id for m in leases.leased(connection, "carol")] == [other]
 
 
 def test_only_leased_messages_of_the_recipient_are_delivered(connection: sqlite3.Connection) -> None:
     held, fresh, foreign = put(connection), put(connection), put(connection, to="carol")
     lease(connection, limit=1)
-    messages.lease(connection, "carol", until=time.time() + HOUR, limit=1)
+    leases.lease(connection, "carol", until=time.time() + HOUR, limit=1)
     assert messages.deliver(connection, "bob", [held, fresh, foreign, 99]) == 1
     assert messages.deliver(connection, "bob", [held]) == 0
     assert messages.deliver(connection, "bob", []) == 0
     assert waiting(connection) == [fresh]
-    assert [m.id for m in messages.leased(connection, "carol")] == [foreign]
+    assert [m.id for m in leases.leased(connection, "carol")] == [foreign]
 
 
 def test_an_answer_after_the_lease_ended_still_counts(connection: sqlite3.Connection) -> None:
@@ -300,11 +300,11 @@ def test_no_question_of_the_mails_daily_path_reads_the_whole_table(connection: s
     number = put(connection)
     messages.is_full(connection, "bob", 10)
     parked.dead_is_full(connection, "bob", 10)
-    messages.due(connection, "bob")
+    leases.due(connection, "bob")
     lease(connection)
-    messages.due(connection, "bob")
+    leases.due(connection, "bob")
     messages.in_work(connection, "bob")
-    messages.leased(connection, "bob")
+    leases.leased(connection, "bob")
     parked.park_tired(connection, "bob", 5)
     messages.deliver(connection, "bob", [number])
     messages.mailbox(connection, "bob", delivered=False, limit=10)

@@ -29,8 +29,6 @@ POLL = 55.0
 LEASE_MARGIN = 900.0
 TRIES = 3
 """How often a message is tried that grows too long, or is refused, even in a fresh session."""
-LOST = 2
-"""How often a batch may come back before it is served in parts."""
 CRASHES = 5
 """How often a batch is tried over which Claude Code crashes."""
 LEFT = {Outcome.OVERFLOW: GREW, Outcome.REFUSED: DECLINED}
@@ -106,21 +104,9 @@ class Harness:
         restarted = True
         while self._link.stop_at is None:
             batch = self._idle(restarted=restarted)  # no answer: it may have been lost, with the mail that it leased
-            restarted = batch is None or not self._deliver(batch)
+            restarted = batch is None or (bool(batch) and not self._serve(batch))
             if batch and restarted and self._link.stop_at is not None and not self._interrupted:
                 self._put_back(batch)
-
-    def _deliver(self, batch: list[dict[str, Any]]) -> bool:
-        """Serve it. Of mail that came back twice, one may take the harness with it: it is served in quarters from the
-        first, then one by one from the last, then from the first, so that all get a turn but that one. Returns what
-        `_serve` does.
-        """
-        attempts = max((message["attempts"] for message in batch), default=0)
-        if not batch or attempts <= LOST:
-            return not batch or self._serve(batch)
-        size = max(1, len(batch) // 4) if attempts == LOST + 1 else 1
-        groups = [batch[at : at + size] for at in range(0, len(batch), size)]
-        return all(self._serve(group) for group in groups[:: 1 if attempts % 2 else -1])
 
     def _put_back(self, batch: list[dict[str, Any]]) -> None:
         """Told to stop when no turn over the batch ran: the next harness gets it as if it had never been given out."""

@@ -10,12 +10,10 @@ import sqlite3
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import Any, NamedTuple
 
 from hyperhive.errors import NotFound
 
-BATCH = 1024 * 1024
 BRIEF = 2000
 """Characters of a body that a list shows where whole ones would be too much."""
 
@@ -73,7 +71,7 @@ _CUT = _COLUMNS.format(
     cut=f"CASE sender WHEN 'system' THEN 0 ELSE max(0, length(body) - {BRIEF}) END",
 )
 WAITING = "recipient = ? AND delivered_at IS NULL AND dead_at IS NULL"
-_LEASED = "recipient = ? AND lease_until IS NOT NULL"  # delivering and parking end a lease
+LEASED = "recipient = ? AND lease_until IS NOT NULL"  # delivering and parking end a lease
 _DELIVERED = "recipient = ? AND delivered_at IS NOT NULL"
 _NO_BOUND = 2**62
 _ASKED = "SELECT id FROM messages WHERE expires_at > 0 AND expired = 0"
@@ -173,46 +171,6 @@ def waiting(connection: sqlite3.Connection, recipient: str, *, limit: int = 100,
     return select(connection, rest, (recipient, time.time(), limit), cut=cut)
 
 
-def due(connection: sqlite3.Connection, recipient: str) -> float | None:
-    """When the recipient's next waiting message can be leased: 0 is now, else when its lease ends (Unix seconds)."""
-    query = f"SELECT 1 FROM messages WHERE {WAITING} AND lease_until IS NULL LIMIT 1"  # noqa: S608
-    if connection.execute(query, (recipient,)).fetchone():
-        return 0.0
-    query = f"SELECT min(lease_until) FROM messages WHERE {_LEASED}"  # noqa: S608
-    (at,) = connection.execute(query, (recipient,)).fetchone()
-    return None if at is None else float(at)
-
-
-def lease(connection: sqlite3.Connection, recipient: str, *, until: float, limit: int) -> list[Message]:
-    """Lease the oldest waiting messages, of BATCH bytes together or one alone, and count the attempt."""
-    found = waiting(connection, recipient, limit=limit)
-    sizes = accumulate(len(message.body.encode()) for message in found)
-    ids = [each.id for each, size in zip(found, sizes, strict=True) if size <= BATCH or each is found[0]]
-    connection.executemany(
-        "UPDATE messages SET lease_until = ?, attempts = attempts + 1 WHERE id = ?", [(until, each) for each in ids]
-    )
-    return [get(connection, each) for each in ids]
-
-
-def release(connection: sqlite3.Connection, recipient: str, ids: Iterable[int]) -> None:
-    """Undo that recipient's leases."""
-    connection.executemany(
-        "UPDATE messages SET lease_until = NULL, attempts = attempts - 1"
-        " WHERE id = ? AND recipient = ? AND lease_until IS NOT NULL AND delivered_at IS NULL AND dead_at IS NULL",
-        [(each, recipient) for each in ids],
-    )
-
-
-def end_leases(connection: sqlite3.Connection, recipient: str) -> None:
-    """End every lease of that recipient; the attempts stay counted."""
-    connection.execute(f"UPDATE messages SET lease_until = NULL WHERE {WAITING}", (recipient,))  # noqa: S608
-
-
-def leased(connection: sqlite3.Connection, recipient: str) -> list[Message]:
-    """What that recipient works on now, newest first."""
-    return select(connection, f"{_LEASED} AND lease_until > ? ORDER BY id DESC", (recipient, time.time()))
-
-
 class Step(NamedTuple):
     """A message's place in its exchange; `chain` is the id of the exchange's first message, its own if it is that."""
 
@@ -230,7 +188,7 @@ def step(message: Message) -> Step:
 def in_work(connection: sqlite3.Connection, recipient: str) -> list[Step]:
     """What was given to that recipient and is not acknowledged, also if its lease ran out: the newest hundred."""
     rows = connection.execute(
-        f"SELECT id, sender, CASE chain WHEN 0 THEN id ELSE chain END, hops FROM messages WHERE {_LEASED}"  # noqa: S608
+        f"SELECT id, sender, CASE chain WHEN 0 THEN id ELSE chain END, hops FROM messages WHERE {LEASED}"  # noqa: S608
         " ORDER BY id DESC LIMIT 100",
         (recipient,),
     )

@@ -21,7 +21,7 @@ from hyperhive.harness.outcome import Outcome
 from hyperhive.harness.session import Session
 from hyperhive.harness.turn import TurnHooks, run_turn
 from hyperhive.rehearsal.script import Step, marked
-from hyperhive.store import messages
+from hyperhive.store import leases
 
 pytestmark = [
     pytest.mark.e2e,
@@ -189,7 +189,7 @@ def test_a_batch_of_mail_is_one_turn(tmp_path: Path) -> None:
     async def go() -> None:
         async with rig(tmp_path) as hive:
             first = await hive.say([{"delay": 1.0, "text": "slow"}])
-            await hive.until(lambda c: messages.leased(c, "worker"))
+            await hive.until(lambda c: leases.leased(c, "worker"))
             batch = [await hive.broker.send("operator", "worker", f"note {n}") for n in range(3)]
             await hive.turn_done(first)
             turn = await hive.turn_done(batch[-1])
@@ -202,7 +202,7 @@ def test_a_stop_lets_the_running_turn_end(tmp_path: Path) -> None:
     async def go() -> None:
         async with rig(tmp_path) as hive:
             message = await hive.say([{"delay": 1.0, "text": "slow"}])
-            await hive.until(lambda c: messages.leased(c, "worker"))
+            await hive.until(lambda c: leases.leased(c, "worker"))
             await hive.backend.stop("worker")
             turn = await hive.turn_done(message, timeout=1)
             assert turn["outcome"] == "completed", turn
@@ -234,7 +234,7 @@ def test_a_killed_harness_leaves_no_process_and_its_mail_comes_again(tmp_path: P
             pid = next(pid for pid, line in _commands() if "hive-ag3nt" in line and str(tmp_path) in line)
             _kill(pid)
             await hive.until(lambda _: not _alive("sleep\x0088888"))
-            held = await hive.until(lambda c: [m for m in messages.leased(c, "worker") if m.attempts == 2])
+            held = await hive.until(lambda c: [m for m in leases.leased(c, "worker") if m.attempts == 2])
             assert [m.id for m in held] == [message]
             assert hive.crashes[0].exit_code == -9
 
