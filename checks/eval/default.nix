@@ -13,3 +13,5 @@ import ./settings.nix { inherit lib; }
 // import ./containers.nix { inherit lib; }
 // import ./binds.nix { inherit lib; }
 // import ./privileged.nix { inherit lib; }
+// import ./root-json.nix { inherit lib; }
+// import ./directories.nix { inherit lib; }

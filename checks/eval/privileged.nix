@@ -1,4 +1,4 @@
-# What needs root: the oneshot units, the core's leave to start them, root.json, and the directories.
+# What needs root: the oneshot units, the core's leave to start them, an operator's shell.
 { lib }:
 let
   inherit (import ./tools.nix { inherit lib; }) host pkgs;
@@ -6,9 +6,6 @@ let
   services = (hive { agents.worker.index = 1; }).systemd.services;
   unit = verb: services."hive-${verb}@";
   service = verb: (unit verb).serviceConfig;
-  plain = builtins.unsafeDiscardStringContext;
-  coreJson = module: builtins.fromJSON (plain (hive module).environment.etc."hyperhive/core.json".text);
-  rootJson = module: builtins.fromJSON (plain (hive module).environment.etc."hyperhive/root.json".text);
   rules = module: (hive module).systemd.tmpfiles.rules;
   verbs = [
     "prepare"
@@ -175,103 +172,6 @@ in
     expected = [
       true
       true
-    ];
-  };
-
-  "root.json of a hive" = {
-    expr = builtins.removeAttrs (rootJson { agents.worker.index = 7; }) [ "containers" ];
-    expected = {
-      stateDir = "/var/lib/hyperhive";
-      runtimeDir = "/run/hyperhive";
-      user = "hyperhive";
-      autoApprove = "never";
-      agents.worker.index = 7;
-      agents.manager.index = 0;
-    };
-  };
-
-  # Root decides by its own file, the core by its; both are told the same.
-  "the policy approves narrowings only where the host says so, to root and to the core" = {
-    expr =
-      let
-        told =
-          module:
-          map (value: value.autoApprove) [
-            (rootJson module)
-            (coreJson module).policy
-          ];
-      in
-      [
-        (told { policy.autoApprove = "narrowing"; })
-        (told { policy.autoApprove = "never"; })
-        (told { })
-      ];
-    expected = [
-      [
-        "narrowing"
-        "narrowing"
-      ]
-      [
-        "never"
-        "never"
-      ]
-      [
-        "never"
-        "never"
-      ]
-    ];
-  };
-
-  "an agent made at run time has the flags and limits of a declared one that says nothing" = {
-    expr = (rootJson { }).containers;
-    expected =
-      let
-        config = hive { agents.worker.index = 1; };
-      in
-      {
-        flags = config.containers.worker.extraFlags;
-        unit = builtins.mapAttrs (_: plain) config.systemd.services."container@worker".serviceConfig // {
-          DeviceAllow = "/dev/net/tun rwm"; # nixpkgs adds it to declared ones
-        };
-      };
-  };
-
-  "what a declared agent may beyond the standard is not the run-time agents'" = {
-    expr =
-      (rootJson {
-        manager.resources.memoryMax = "8G";
-        manager.nixDaemon = true;
-      }).containers == (rootJson { }).containers;
-    expected = true;
-  };
-
-  "the directories of a hive without agents" = {
-    expr = rules { manager.enable = false; };
-    expected = [
-      "d /var/lib/hyperhive 0700 hyperhive hyperhive -"
-      "d /var/lib/hyperhive/agents 0700 hyperhive hyperhive -"
-      "d /var/lib/hyperhive/applied 0700 hyperhive hyperhive -"
-      "d /var/lib/hyperhive/configs 0755 hyperhive hyperhive -"
-      "d /var/lib/hyperhive/systems 0755 hyperhive hyperhive -"
-      "d /run/hyperhive 0755 hyperhive hyperhive -"
-      "d /run/hyperhive/agents 0700 hyperhive hyperhive -"
-      "d /var/lib/hyperhive-root 0700 root root -"
-      "d /var/lib/nixos-containers 0700 root root -"
-      "d /etc/nixos-containers 0755 root root -"
-      "d /nix/var/nix/profiles/per-container 0755 root root -"
-      "d /nix/var/nix/gcroots/per-container 0755 root root -"
-    ];
-  };
-
-  "the directories of an agent: its state is its own user's, everything else the core's" = {
-    expr = builtins.filter (rule: builtins.match ".*/worker( |/).*" rule != null) (rules { agents.worker.index = 1; });
-    expected = [
-      "d /var/lib/hyperhive/agents/worker 0711 hyperhive hyperhive -"
-      "d /var/lib/hyperhive/agents/worker/state :0700 :1879114728 :1879114728 -"
-      "d /var/lib/hyperhive/configs/worker 0755 hyperhive hyperhive -"
-      "d /var/lib/hyperhive/applied/worker 0700 hyperhive hyperhive -"
-      "d /var/lib/hyperhive/systems/worker 0755 hyperhive hyperhive -"
-      "d /run/hyperhive/agents/worker 0755 hyperhive hyperhive -"
     ];
   };
 
