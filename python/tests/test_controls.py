@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,19 @@ def play(root: Path, scene: Callable[[Web, Browser, Path], Coroutine[Any, Any, N
             await scene(made, await made.browser(), root / "hive/agents/worker/state/notes.md")
 
     asyncio.run(run())
+
+
+@asynccontextmanager
+async def listening(root: Path) -> AsyncIterator[Controls]:
+    """The core's end of worker's control.sock."""
+    database = await Database.open(root / "hive.db")
+    made = Controls(database)
+    await made.listener.listen(root / "control.sock", "worker")
+    try:
+        yield made
+    finally:
+        await made.listener.close_all()
+        await database.close()
 
 
 async def _listens(made: Web) -> bool:
@@ -215,22 +229,18 @@ def test_what_waits_for_a_harness_that_never_reads_does_not_grow(
     monkeypatch.setattr(controls, "ANSWER_TIME", 0.1)
 
     async def run() -> None:
-        database = await Database.open(tmp_path / "hive.db")
-        made = Controls(database)
-        await made.listener.listen(tmp_path / "control.sock", "worker")
-        _, deaf = await asyncio.open_unix_connection(tmp_path / "control.sock")
-        deaf.write(b'{"control": true}\n')
-        await until(lambda: _connected(made))
-        deaf.transport.pause_reading()  # type: ignore[attr-defined]  # of a socket's transport
-        transport = made._harnesses["worker"].transport
-        for _ in range(20):
-            with pytest.raises((Unavailable, Conflict)):
-                async with made.ask("worker", "notes.read", filling="x" * 100_000):
-                    pass
-        assert transport.get_write_buffer_size() < 500_000
-        deaf.close()
-        await made.listener.close_all()
-        await database.close()
+        async with listening(tmp_path) as made:
+            _, deaf = await asyncio.open_unix_connection(tmp_path / "control.sock")
+            deaf.write(b'{"control": true}\n')
+            await until(lambda: _connected(made))
+            deaf.transport.pause_reading()  # type: ignore[attr-defined]  # of a socket's transport
+            transport = made._harnesses["worker"].transport
+            for _ in range(20):
+                with pytest.raises((Unavailable, Conflict)):
+                    async with made.ask("worker", "notes.read", filling="x" * 100_000):
+                        pass
+            assert transport.get_write_buffer_size() < 500_000
+            deaf.close()
 
     asyncio.run(run())
 
@@ -239,39 +249,32 @@ def test_a_harness_that_takes_no_notes_is_unavailable(tmp_path: Path, monkeypatc
     monkeypatch.setattr(controls, "ANSWER_TIME", 0.3)
 
     async def run() -> None:
-        database = await Database.open(tmp_path / "hive.db")
-        made = Controls(database)
-        await made.listener.listen(tmp_path / "control.sock", "worker")
-        reader, writer = await asyncio.open_unix_connection(tmp_path / "control.sock")
-        writer.write(b'{"control": true}\n')
-        await until(lambda: _connected(made))
-        writing = asyncio.create_task(made.write_notes("worker", Notes(True, 2**20), "x" * 2**20, "0", "operator:test"))
-        number = json.loads(await reader.readline())["id"]
-        _, deaf = await asyncio.open_unix_connection(tmp_path / "control.sock")
-        deaf.transport.pause_reading()  # type: ignore[attr-defined]  # of a socket's transport
-        deaf.write(json.dumps({"answer": number}).encode() + b"\n")
-        async with asyncio.timeout(5):
-            with pytest.raises(Unavailable, match="does not answer"):
-                await writing
-        for each in (writer, deaf):
-            each.close()
-        await made.listener.close_all()
-        await database.close()
+        async with listening(tmp_path) as made:
+            reader, writer = await asyncio.open_unix_connection(tmp_path / "control.sock")
+            writer.write(b'{"control": true}\n')
+            await until(lambda: _connected(made))
+            notes = Notes(True, 2**20)
+            writing = asyncio.create_task(made.write_notes("worker", notes, "x" * 2**20, "0", "operator:test"))
+            number = json.loads(await reader.readline())["id"]
+            _, deaf = await asyncio.open_unix_connection(tmp_path / "control.sock")
+            deaf.transport.pause_reading()  # type: ignore[attr-defined]  # of a socket's transport
+            deaf.write(json.dumps({"answer": number}).encode() + b"\n")
+            async with asyncio.timeout(5):
+                with pytest.raises(Unavailable, match="does not answer"):
+                    await writing
+            for each in (writer, deaf):
+                each.close()
 
     asyncio.run(run())
 
 
 def test_a_first_line_that_is_too_deep_is_for_nobodys_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async def run() -> None:
-        database = await Database.open(tmp_path / "hive.db")
-        made = Controls(database)
-        await made.listener.listen(tmp_path / "control.sock", "worker")
-        reader, writer = await asyncio.open_unix_connection(tmp_path / "control.sock")
-        writer.write(b"[" * 100_000 + b"\n")
-        assert await reader.read() == b""
-        writer.close()
-        await made.listener.close_all()
-        await database.close()
+        async with listening(tmp_path):
+            reader, writer = await asyncio.open_unix_connection(tmp_path / "control.sock")
+            writer.write(b"[" * 100_000 + b"\n")
+            assert await reader.read() == b""
+            writer.close()
 
     asyncio.run(run())
     assert not caplog.records

@@ -271,7 +271,7 @@ class Harness:
         if before and before.session.id == session.id and transcript.holds(config.state, session.id, before.prompt):
             asked, prompt = GO_ON, before.prompt
         ids = [message["id"] for message in batch]
-        noted = bool(given) and given != again and not bare
+        noted = config.settings.notes.enable and session.fresh and not bare
         begun = record.begin(self._link, config, session.id, ids, noted=noted)
         self._link.enter("turn")
         try:
