@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 import pytest
+from control_rig import listening
 from core_rig import LACKING, SKIP_REASON, nix, until
 from web_rig import Browser, Web, web
 
@@ -35,19 +35,6 @@ def play(root: Path, scene: Callable[[Web, Browser, Path], Coroutine[Any, Any, N
             await scene(made, await made.browser(), root / "hive/agents/worker/state/notes.md")
 
     asyncio.run(run())
-
-
-@asynccontextmanager
-async def listening(root: Path) -> AsyncIterator[Controls]:
-    """The core's end of worker's control.sock."""
-    database = await Database.open(root / "hive.db")
-    made = Controls(database)
-    await made.listener.listen(root / "control.sock", "worker")
-    try:
-        yield made
-    finally:
-        await made.listener.close_all()
-        await database.close()
 
 
 async def _listens(made: Web) -> bool:
@@ -179,19 +166,15 @@ def asked(root: Path, answer: bytes | None) -> None:
     """Read the notes of an agent whose harness answers so; raises what the caller gets."""
 
     async def run() -> None:
-        database = await Database.open(root / "hive.db")
-        made = Controls(database)
-        await made.listener.listen(root / "control.sock", "worker")
-        harness = await Harness(root).listen(answer)
-        try:
-            await until(lambda: _connected(made))
-            async with asyncio.timeout(10):
-                await made.read_notes("worker", Notes(True, 100))
-        finally:
-            harness.cancel()
-            await made.listener.close_all()
-            await database.close()
-            assert not made._answers, "nothing is left of the request"
+        async with listening(root) as (made, _):
+            harness = await Harness(root).listen(answer)
+            try:
+                await until(lambda: _connected(made))
+                async with asyncio.timeout(10):
+                    await made.read_notes("worker", Notes(True, 100))
+            finally:
+                harness.cancel()
+                assert not made._answers, "nothing is left of the request"
 
     asyncio.run(run())
 
@@ -229,7 +212,7 @@ def test_what_waits_for_a_harness_that_never_reads_does_not_grow(
     monkeypatch.setattr(controls, "ANSWER_TIME", 0.1)
 
     async def run() -> None:
-        async with listening(tmp_path) as made:
+        async with listening(tmp_path) as (made, _):
             _, deaf = await asyncio.open_unix_connection(tmp_path / "control.sock")
             deaf.write(b'{"control": true}\n')
             await until(lambda: _connected(made))
@@ -249,7 +232,7 @@ def test_a_harness_that_takes_no_notes_is_unavailable(tmp_path: Path, monkeypatc
     monkeypatch.setattr(controls, "ANSWER_TIME", 0.3)
 
     async def run() -> None:
-        async with listening(tmp_path) as made:
+        async with listening(tmp_path) as (made, _):
             reader, writer = await asyncio.open_unix_connection(tmp_path / "control.sock")
             writer.write(b'{"control": true}\n')
             await until(lambda: _connected(made))

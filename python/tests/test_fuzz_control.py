@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from control_rig import listening
 from fuzz_rig import (
     BROKEN,
     Connection,
@@ -90,14 +91,8 @@ class Core:
 @asynccontextmanager
 async def running(root: Path) -> AsyncIterator[Core]:
     """A core without anything else."""
-    database = await Database.open(root / "hive.db")
-    controls = Controls(database)
-    await controls.listener.listen(root / "control.sock", "worker")
-    try:
+    async with listening(root) as (controls, database):
         yield Core(database, controls, Terminals(database, controls, idle=1000), root / "control.sock")
-    finally:
-        await controls.listener.close_all()
-        await database.close()
 
 
 @pytest.fixture(scope="module")
